@@ -1,0 +1,57 @@
+# The commands of this house. `make` alone lists them. CI runs the same words.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.setup-done
+ARGS   ?=
+DATA   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench clean
+
+help:  ## list the goals
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv and install evenkeel with its development tools
+
+$(STAMP): pyproject.toml constraints-dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints-dev.txt -e '.[dev]'
+	@touch $@
+
+# Exit status 3 is the point of the demo: evenkeel stopped the run on an incident.
+demo: setup  ## watch a run go bad, get it explained, then run the mended script (DATA=file for real data)
+	@out="evenkeel-runs/demo-$$(date +%Y%m%d-%H%M%S)-$$$$"; status=0; \
+	$(BIN)/evenkeel run --out "$$out" examples/deconvolution_nan/train.py $(if $(DATA),--data "$(DATA)") || status=$$?; \
+	if [ $$status -ne 3 ]; then \
+	    echo "demo: evenkeel run ended with status $$status; 3 was expected (stopped on an incident). Look at $$out." >&2; \
+	    exit 1; \
+	fi; \
+	if [ ! -f "$$out/report.html" ]; then \
+	    echo "demo: evenkeel run stopped on an incident but wrote no $$out/report.html." >&2; \
+	    exit 1; \
+	fi; \
+	echo; echo "The report: $$PWD/$$out/report.html"; \
+	if [ -z "$$CI" ] && [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
+	    $(BIN)/python -m webbrowser "file://$$PWD/$$out/report.html"; \
+	fi
+	@echo; echo "The same training with the advice taken:"
+	@$(BIN)/python examples/deconvolution_nan/train_fixed.py $(if $(DATA),--data "$(DATA)")
+
+# One thread for each of the two workers: on two cores more threads only wait for one another.
+test: setup  ## run the tests (ARGS="-k word" to choose)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: setup  ## lint, formatting, types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: setup  ## score evenkeel on the planted cases
+	OMP_NUM_THREADS=1 $(BIN)/python bench/score_cases.py $(ARGS)
+
+clean:  ## remove .venv, caches and build output; evenkeel-runs/ is yours and stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . \( -name .git -o -name evenkeel-runs \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,32 @@
+"""Numerical health for PyTorch training: find the first bad number, prove why it is bad, recover honestly.
+
+Names are loaded on first use, so that the parts which need no torch start without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+PUBLIC = {
+    "Guard": "evenkeel.guard",
+    "Incident": "evenkeel.core.incident",
+    "TrainingStopped": "evenkeel.core.errors",
+    "UsageError": "evenkeel.core.errors",
+    "EvenkeelError": "evenkeel.core.errors",
+}
+
+__all__ = ["EvenkeelError", "Guard", "Incident", "TrainingStopped", "UsageError"]  # noqa: F822  loaded on first use
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use."""
+    if name not in PUBLIC:
+        message = f"evenkeel has no {name!r}; it has {', '.join(sorted(PUBLIC))}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted([*PUBLIC, "__version__"])

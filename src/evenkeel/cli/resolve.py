@@ -1,0 +1,132 @@
+"""What `evenkeel run` was asked for, checked and made definite. Nothing is written before all of it is right."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import itertools
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+from evenkeel.core.errors import UsageError
+from evenkeel.core.settings import Policy, RunSettings
+
+DEFAULT_PARENT = Path("evenkeel-runs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The command line of `evenkeel run` as given."""
+
+    target: str
+    as_module: bool
+    arguments: tuple[str, ...]
+    out: Path | None
+    policy: Policy
+    max_rerun_minutes: float
+
+
+def resolve(asked: Asked) -> RunSettings:
+    """Every option with its final value; the output directory is made.
+
+    Raises:
+        UsageError: something asked for cannot be done.
+    """
+    if not 0 <= asked.max_rerun_minutes < math.inf:
+        raise UsageError(f"--max-rerun-minutes must be a number from 0 up, not {asked.max_rerun_minutes}")
+    if asked.as_module:
+        check_module(asked.target)
+    else:
+        check_script(Path(asked.target))
+    return RunSettings(
+        target=asked.target,
+        as_module=asked.as_module,
+        arguments=asked.arguments,
+        out=_default_directory(asked) if asked.out is None else claim(asked.out),
+        policy=asked.policy,
+        max_rerun_s=asked.max_rerun_minutes * 60,
+    )
+
+
+def check_script(script: Path) -> None:
+    """Refuse a script that is not a file.
+
+    Raises:
+        UsageError: naming the file that may have been meant.
+    """
+    if script.is_dir():
+        raise UsageError(f"{script} is a directory; name the script in it, or a module with -m")
+    if not script.is_file():
+        siblings = [path.name for path in script.parent.glob("*.py")]
+        near = difflib.get_close_matches(script.name, siblings, n=1)
+        hint = f"did you mean {script.with_name(near[0])}?" if near else "check the path; for a module, use -m"
+        raise UsageError(f"there is no file {script} in {Path.cwd()}; {hint}")
+
+
+def check_module(name: str) -> None:
+    """Refuse a module that `python -m` would not find, without importing the packages around it.
+
+    Raises:
+        UsageError: naming the part that is missing.
+    """
+    spec = _find(name)
+    if spec is None:
+        raise UsageError(f"there is no module {name}: the current directory and sys.path were searched; for a file, leave out -m")
+    if spec.submodule_search_locations is not None and _find_inside(spec, "__main__") is None:
+        raise UsageError(f"{name} is a package without a __main__; name the module in it, as in -m {name}.train")
+
+
+def claim(directory: Path) -> Path:
+    """Make `directory`, or take it when it is there and empty; the absolute path, since a script may change directory.
+
+    Raises:
+        UsageError: it is a file, it holds something already, or it cannot be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        held = sorted(path.name for path in directory.iterdir())
+    except FileExistsError as error:
+        raise UsageError(f"--out {directory} is a file; name a directory that is new or empty") from error
+    except OSError as error:
+        raise UsageError(f"--out {directory} cannot be made or read: {error.strerror}; choose another directory") from error
+    if held:
+        raise UsageError(
+            f"--out {directory} is not empty (it holds {_listed(held)}) and each run has a directory of its own; "
+            "choose another, or remove it"
+        )
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {directory} is not writable; choose another directory")
+    return directory.resolve()
+
+
+def _default_directory(asked: Asked) -> Path:
+    name = asked.target if asked.as_module else Path(asked.target).stem
+    first = DEFAULT_PARENT / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return claim(next(path for path in itertools.chain([first], others) if not path.exists()))
+
+
+def _find(name: str) -> ModuleSpec | None:
+    top, *inner = name.split(".")
+    if not all((top, *inner)):
+        return None
+    # `python -m` looks into the current directory first; finders of editable installs come after the plain path.
+    spec = PathFinder.find_spec(top, [str(Path.cwd()), *sys.path]) or importlib.util.find_spec(top)
+    for part in inner:
+        spec = None if spec is None else _find_inside(spec, part)
+    return spec
+
+
+def _find_inside(package: ModuleSpec, name: str) -> ModuleSpec | None:
+    if package.submodule_search_locations is None:
+        return None
+    return PathFinder.find_spec(f"{package.name}.{name}", package.submodule_search_locations)
+
+
+def _listed(names: list[str], limit: int = 3) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,48 @@
+"""`evenkeel run`: supervise an unmodified training script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evenkeel.cli.resolve import Asked, resolve
+from evenkeel.core.settings import Policy
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.command("run", context_settings={"allow_interspersed_args": False})
+def run(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The script, or with -m the module.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Everything after TARGET goes to the program.")
+    ] = None,
+    *,
+    as_module: Annotated[bool, typer.Option("-m", help="TARGET is a module, as in python -m.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the journal and reports go; new or empty. [default: evenkeel-runs/NAME-TIME]"),
+    ] = None,
+    policy: Annotated[
+        Policy, typer.Option(help="At the first bad number: stop before the update, or only report it.")
+    ] = "stop",
+    max_rerun_minutes: Annotated[
+        float, typer.Option(help="Longest re-run from the start of the script to repeat a bad step; 0: none.")
+    ] = 30.0,
+) -> None:
+    """Supervise an unmodified training script.
+
+    Exit status: the program's own; 3 when it was stopped on an incident; 2 for a usage error.
+    """
+    asked = Asked(
+        target=target,
+        as_module=as_module,
+        arguments=tuple(arguments or ()),
+        out=out,
+        policy=policy,
+        max_rerun_minutes=max_rerun_minutes,
+    )
+    context.obj.append(resolve(asked))

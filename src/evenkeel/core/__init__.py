@@ -1,0 +1,1 @@
+"""Shared words: the frozen values that stages hand to one another. Standard library only."""

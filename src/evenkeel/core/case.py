@@ -1,0 +1,70 @@
+"""Everything that is known of a failing step before it is explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evenkeel.core.operation import Element, Leaf, Operation, Phase
+
+SymptomKind = Literal["loss", "gradient", "parameter", "buffer", "spike", "silent"]
+LinkRole = Literal["infinity born", "nan born", "became nan", "constant placed", "visible"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symptom:
+    """What was seen to be non-finite at the end of a step."""
+
+    kind: SymptomKind
+    name: str  # "loss", or the name of the first bad tensor
+    names: tuple[str, ...] = ()  # every bad tensor
+    value: float | None = None  # the loss, when the symptom is one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One station between the birth of a bad value and the symptom."""
+
+    role: LinkRole
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the bad value was born: an operation, and what it carried with it.
+
+    In a backward failure `operation` is the forward operation whose derivative is singular (the user's line) and
+    `derivative` is the backward operation that computed it; otherwise `derivative` is None.
+    """
+
+    operation: Operation
+    derivative: Operation | None = None
+    leaf: Leaf | None = None  # set when the value was bad before any operation of the step touched it
+    elements: tuple[Element, ...] = ()
+    samples: tuple[int, ...] = ()  # rows of the batch
+    num_samples: int | None = None  # batch size, None when no batch was seen
+    micro_batch: int | None = None  # which batch of an accumulated step
+    term: str | None = None
+    module: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The failing step, measured: the only thing that a cause may look at.
+
+    `upstream` are the operations that fed the origin (its forward form), nearest first; `incoming` those that fed
+    the derivative; `leaves` the tensors that entered the step from outside.
+    """
+
+    step: int
+    phase: Phase
+    symptom: Symptom
+    reproduced: bool
+    origin: Origin | None = None
+    others: tuple[Origin, ...] = ()
+    chain: tuple[Link, ...] = ()
+    upstream: tuple[Operation, ...] = ()
+    incoming: tuple[Operation, ...] = ()
+    leaves: tuple[Leaf, ...] = ()
+    losses: tuple[float, ...] = ()  # of the last steps, oldest first, the failing one excluded
+    weight_peaks: tuple[float, ...] = ()  # largest |parameter| after each of the last steps, where it was measured

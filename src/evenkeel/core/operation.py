@@ -1,0 +1,50 @@
+"""One traced operation and its elements, as later stages see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evenkeel.core.place import Place
+from evenkeel.core.stats import TensorStats
+
+Phase = Literal["forward", "backward", "optimizer", "state", "data"]
+LeafKind = Literal["batch", "parameter", "buffer", "gradient", "external"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """A tensor that no traced operation made: where values enter the step.
+
+    `external` is anything that is neither a batch of a loader, a parameter, a buffer nor an old gradient:
+    a constant, or data that the loop takes in its own way.
+    """
+
+    kind: LeafKind
+    name: str
+    stats: TensorStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An operation of the replayed step with what went in and came out."""
+
+    index: int  # position in the trace of the step
+    op: str  # "aten.log.default"
+    function: str  # "log": the plain name, in-place and private marks removed
+    phase: Phase
+    api: str = ""  # the torch function that the user's line called, "cross_entropy"; "" for a tensor method
+    place: Place | None = None
+    module: str = ""  # path of the innermost module, "decoder.0"
+    inputs: tuple[TensorStats, ...] = ()
+    outputs: tuple[TensorStats, ...] = ()
+    scalars: tuple[float, ...] = ()  # Python numbers among the arguments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Element:
+    """One offending element: its index in the output, the operands there, and the result."""
+
+    index: tuple[int, ...]
+    operands: tuple[float, ...]
+    result: float

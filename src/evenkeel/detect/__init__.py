@@ -1,0 +1,1 @@
+"""Detectors: what is wrong at the end of a step."""

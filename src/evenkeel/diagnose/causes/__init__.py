@@ -1,0 +1,1 @@
+"""The causes, one file each: `CODE`, `FAMILY`, `judge(case)`, and a docstring that is the manual page."""

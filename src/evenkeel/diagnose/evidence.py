@@ -1,0 +1,223 @@
+"""Read a case: the questions that more than one cause asks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from evenkeel.core.case import Case, Origin
+from evenkeel.core.operation import Operation
+from evenkeel.core.stats import TensorStats
+from evenkeel.diagnose.limits import HALF
+
+_ALIASES = {
+    "linalg_vector_norm": "norm",
+    "linalg_svd": "svd",
+    "linalg_eigh": "eigh",
+    "linalg_eig": "eig",
+    "linalg_qr": "qr",
+    "native_norm": "norm",
+    "safe_softmax": "softmax",
+    "special_log_softmax": "log_softmax",
+    "special_logsumexp": "logsumexp",
+    "special_xlogy": "xlogy",
+    "special_logit": "logit",
+    "true_divide": "div",
+    "divide": "div",
+    "multiply": "mul",
+    "subtract": "sub",
+    "weight_norm_interface": "weight_norm",
+    "arccos": "acos",
+    "arcsin": "asin",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+}
+# Operations that only hand their input on, in another shape or dtype.
+_PASSING = frozenset(
+    {
+        "alias",
+        "clone",
+        "contiguous",
+        "copy",
+        "detach",
+        "expand",
+        "permute",
+        "reshape",
+        "select",
+        "slice",
+        "squeeze",
+        "t",
+        "to",
+        "to_copy",
+        "transpose",
+        "unsafe_view",
+        "unsqueeze",
+        "view",
+    }
+)
+
+DIVISIONS = frozenset({"div", "reciprocal"})
+EXPONENTIALS = frozenset({"exp", "exp2", "expm1", "cosh", "sinh"})
+LOGARITHMS = frozenset({"log", "log2", "log10", "log1p", "xlogy", "special_xlog1py"})
+SATURATING = frozenset({"tanh", "sigmoid", "softmax", "erf", "softsign"})
+SOFTMAXES = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "logaddexp2", "logcumsumexp"})
+SUMS = frozenset({"sum", "count_nonzero", "nansum", "bincount"})
+_DENOMINATORS = {"reciprocal": "self", "rsqrt": "self", "pow": "self", "div": "other", "weight_norm": "v"}
+
+
+def base(operation: Operation) -> str:
+    """The operation's plain name: `_softmax` and `softmax_` are `softmax`, `nll_loss_forward` is `nll_loss`."""
+    name = operation.function.strip("_").removesuffix("_forward")
+    return _ALIASES.get(name, name)
+
+
+def born(case: Case) -> Origin | None:
+    """The origin, if an operation of this step made the bad value; None where it was bad before."""
+    return case.origin if case.origin is not None and case.origin.leaf is None else None
+
+
+def born_forward(case: Case, names: Collection[str]) -> Origin | None:
+    """The origin, if it is a forward operation with one of these names."""
+    origin = born(case)
+    if origin is None or in_backward(origin) or base(origin.operation) not in names:
+        return None
+    return origin
+
+
+def born_backward(case: Case, names: Collection[str] | None = None) -> Origin | None:
+    """The origin, if it is the derivative of an operation with one of these names (None: of any)."""
+    origin = born(case)
+    if origin is None or not in_backward(origin):
+        return None
+    return origin if names is None or base(origin.operation) in names else None
+
+
+def in_backward(origin: Origin) -> bool:
+    """Whether the value was born while gradients were computed."""
+    return origin.derivative is not None or origin.operation.phase == "backward"
+
+
+def births(case: Case) -> Iterator[Operation]:
+    """The operation of the origin, then those in which an infinity of the chain was born."""
+    origin = born(case)
+    if origin is None:
+        return
+    yield origin.operation
+    for link in case.chain:
+        if link.role == "infinity born" and link.operation.index != origin.operation.index:
+            yield link.operation
+
+
+def argument(operation: Operation, name: str) -> TensorStats | None:
+    """What is known of one tensor argument."""
+    return next((stats for stats in operation.inputs if stats.name == name), None)
+
+
+def operands(origin: Origin, name: str) -> tuple[float, ...]:
+    """The values of one argument at the bad elements; empty where no element was looked at.
+
+    In a backward failure these are the arguments of the derivative, not of the forward operation.
+    """
+    names = [stats.name for stats in (origin.derivative or origin.operation).inputs]
+    if name not in names:
+        return ()
+    position = names.index(name)
+    return tuple(element.operands[position] for element in origin.elements if position < len(element.operands))
+
+
+def num_zeros(stats: TensorStats) -> int:
+    """How many elements are exactly 0; at least 1 when 0 is the smallest or the largest, though none was counted."""
+    if stats.num_zero is not None:
+        return stats.num_zero
+    return int(stats.min == 0.0 or stats.max == 0.0)
+
+
+def is_finite(operation: Operation) -> bool:
+    """Whether everything that went in was finite."""
+    return not any(stats.num_nonfinite for stats in operation.inputs)
+
+
+def overflowed(operation: Operation) -> bool:
+    """Whether an infinity came out of finite numbers."""
+    infinite = any(stats.num_posinf + stats.num_neginf for stats in operation.outputs)
+    return infinite and is_finite(operation)
+
+
+def dtype_of(operation: Operation) -> str:
+    """The dtype of the result."""
+    return operation.outputs[0].dtype if operation.outputs else ""
+
+
+def is_half(operation: Operation) -> bool:
+    """Whether the result has 16 bits or fewer."""
+    return dtype_of(operation) in HALF
+
+
+def upstream(case: Case, names: Collection[str], *, within: int = 8) -> Operation | None:
+    """The nearest of the `within` operations before the origin that has one of these names."""
+    return next((operation for operation in case.upstream[:within] if base(operation) in names), None)
+
+
+def maker(case: Case, stats: TensorStats) -> Operation | None:
+    """The operation that made an argument of the origin, told by dtype and range; copies are looked through.
+
+    A producer of the same number of elements is preferred; among equals the last, because a denominator is the last
+    argument and producers stand in the order of the arguments.
+    """
+    operation = case.origin.operation if case.origin is not None else None
+    direct = case.upstream[: len(operation.inputs)] if operation is not None else ()
+    fitting = [o for o in direct if any(_same_values(out, stats) for out in o.outputs)]
+    same_size = [o for o in fitting if any(out.numel == stats.numel for out in o.outputs)]
+    found = next(reversed(same_size or fitting), None)
+    while found is not None and base(found) in _PASSING and found.inputs:
+        inner, position = found.inputs[0], case.upstream.index(found)
+        found = next((o for o in case.upstream[position + 1 :] if any(_same_values(x, inner) for x in o.outputs)), None)
+    return found
+
+
+def _same_values(one: TensorStats, other: TensorStats) -> bool:
+    """Whether two descriptions can be of the same tensor."""
+    return (one.dtype, one.min, one.max, one.num_nonfinite) == (
+        other.dtype,
+        other.min,
+        other.max,
+        other.num_nonfinite,
+    )
+
+
+def denominator(operation: Operation) -> TensorStats | None:
+    """The float tensor that an operation divides by; None when that is a number, or a tensor of integers."""
+    return argument(operation, _DENOMINATORS.get(base(operation), ""))
+
+
+def divides_by_zero(origin: Origin) -> bool:
+    """Whether a forward operation divided by exactly 0, told by the bad elements, else by the counts."""
+    operation = origin.operation
+    name = base(operation)
+    if in_backward(origin) or name not in _DENOMINATORS or not is_finite(operation):
+        return False
+    if name == "pow" and not any(scalar < 0.0 for scalar in operation.scalars):
+        return False
+    below = denominator(operation)
+    if below is None:  # a number, or integers, of which the trace keeps no range: only 0 makes a bad quotient
+        return 0.0 in operation.scalars or divides_by_integers(operation)
+    values = operands(origin, below.name)
+    return 0.0 in values if values else num_zeros(below) > 0
+
+
+def divides_by_integers(operation: Operation) -> bool:
+    """Whether the denominator is a tensor of integers or bools: the trace keeps no range of those."""
+    return base(operation) == "div" and denominator(operation) is None and not operation.scalars
+
+
+def acting(origin: Origin) -> Operation:
+    """The operation that computed the bad value: the derivative in a backward failure."""
+    return origin.derivative or origin.operation
+
+
+def hidden_in_forward(case: Case) -> Origin | None:
+    """The origin, if its infinity did no harm in forward and became NaN only where gradients were computed."""
+    origin = born(case)
+    if origin is None or in_backward(origin) or case.symptom.kind == "loss":
+        return None
+    later = any(link.role == "became nan" and link.operation.phase == "backward" for link in case.chain)
+    return origin if later else None

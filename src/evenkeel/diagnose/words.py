@@ -1,0 +1,88 @@
+"""Put numbers, places and elements into words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from evenkeel.core.case import Origin
+from evenkeel.core.operation import Leaf, Operation
+from evenkeel.core.stats import TensorStats
+
+_PLAIN_BELOW = 1e5
+_PLAIN_FROM = 1e-3
+_MAX_LISTED = 4
+
+
+def number(value: float) -> str:
+    """`65,504`, `0.25`, `1.2e5`, `1e-15`, `NaN`, `inf`: as short as a person would write it."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if abs(value) < _PLAIN_BELOW and value == int(value):
+        return f"{int(value):,}"
+    if _PLAIN_FROM <= abs(value) < _PLAIN_BELOW:
+        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"  # noqa: PLR2004 - where %g turns scientific
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def span(stats: TensorStats) -> str:
+    """The range of the finite elements: `-812 to 640`, or `all 3` for a constant."""
+    if stats.min is None or stats.max is None:
+        return "nothing finite"
+    if stats.min == stats.max:
+        return f"all {number(stats.min)}" if stats.numel > 1 else number(stats.min)
+    return f"{number(stats.min)} to {number(stats.max)}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 zero`, `18 zeros`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def tensor(stats: TensorStats) -> str:
+    """One tensor in a line: `self, float32 of shape [8, 3]: -812 to 640, 2 NaN`."""
+    counts = [
+        f"{count:,} {what}"
+        for count, what in ((stats.num_nan, "NaN"), (stats.num_posinf, "inf"), (stats.num_neginf, "-inf"))
+        if count
+    ]
+    return f"{stats.name}, {stats.dtype} of shape {list(stats.shape)}: {', '.join([span(stats), *counts])}"
+
+
+def leaf(entering: Leaf) -> str:
+    """A tensor that entered the step: `the batch (batch.bulk)`."""
+    kinds = {"external": "a tensor from outside the loader", "gradient": "the gradient of"}
+    kind = kinds.get(entering.kind, f"the {entering.kind}")
+    return f"{kind} {entering.name}" if entering.name else kind
+
+
+def cite(operation: Operation) -> str:
+    """Where an operation stands: ` (train.py:41 in loss_fn)`, else its module, else nothing; ready to append."""
+    if operation.place is not None:
+        return f" ({operation.place})"
+    return f" (in module {operation.module})" if operation.module else ""
+
+
+def at(origin: Origin) -> str:
+    """Where the bad elements lie: ` at [3, 1] and 17 more`; nothing for a scalar or when none was looked at."""
+    if not origin.elements or not origin.elements[0].index:
+        return ""
+    outputs = (origin.derivative or origin.operation).outputs
+    total = max(len(origin.elements), outputs[0].num_nonfinite if outputs else 0)
+    more = f" and {total - 1:,} more" if total > 1 else ""
+    return f" at {list(origin.elements[0].index)}{more}"
+
+
+def some(values: Sequence[float]) -> str:
+    """The first few distinct numbers of a list."""
+    distinct = list(dict.fromkeys(number(value) for value in values))
+    more = ", …" if len(distinct) > _MAX_LISTED else ""
+    return ", ".join(distinct[:_MAX_LISTED]) + more
+
+
+def history(values: Sequence[float]) -> str:
+    """The last few values of a series: `2.3, 14, 310`."""
+    return ", ".join(number(value) for value in values[-_MAX_LISTED:])

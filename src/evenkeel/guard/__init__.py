@@ -1,0 +1,5 @@
+"""The guard of one live training loop: it judges each step, withholds a bad update, and has the step come again."""
+
+from evenkeel.guard.guard import Guard
+
+__all__ = ["Guard"]

@@ -1,0 +1,1 @@
+"""Locating: trace the replayed step and walk back from the symptom to the origin."""

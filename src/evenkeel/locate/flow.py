@@ -1,0 +1,115 @@
+"""Walk back from the symptom along the elements that carried it, to where they were born."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from evenkeel.locate.influence import influence
+from evenkeel.locate.record import Record, Touch
+
+BirthKind = Literal["infinity", "nan", "constant", "leaf"]
+
+
+@dataclass(slots=True)
+class Birth:
+    """Where a bad value entered: an operation with finite relevant inputs, a constant, or a leaf."""
+
+    kind: BirthKind
+    record: Record  # the operation that made it; for a leaf the first that read it
+    touch: Touch  # what it wrote; for a leaf what was read
+    relevant: Tensor  # the elements of `touch` that reached the symptom
+    became_nan: Record | None = None  # where its infinity turned into NaN on the way
+
+
+@dataclass(slots=True)
+class _Arrival:
+    relevant: Tensor
+    became_nan: Record | None
+
+
+@dataclass(slots=True)
+class _Walk:
+    records: Sequence[Record]
+    frontier: dict[tuple[int, int], _Arrival] = field(default_factory=dict)
+    births: list[Birth] = field(default_factory=list)
+
+    def arrive(self, record: int, write: int, relevant: Tensor, became_nan: Record | None) -> None:
+        known = self.frontier.get((record, write))
+        if known is None:
+            self.frontier[record, write] = _Arrival(relevant, became_nan)
+        else:
+            known.relevant = known.relevant | relevant
+            known.became_nan = known.became_nan or became_nan
+
+    def run(self) -> list[Birth]:
+        while self.frontier:
+            latest = max(self.frontier)
+            arrival = self.frontier.pop(latest)
+            self._step(self.records[latest[0]], latest[1], arrival)
+        return self.births
+
+    def _step(self, record: Record, write: int, arrival: _Arrival) -> None:
+        written = record.writes[write]
+        carriers = _carriers(record, written, arrival.relevant)
+        makes_nan = bool((_mask(written.nan) & arrival.relevant).any())
+        if not carriers:
+            kind: BirthKind = "nan" if makes_nan else "infinity"
+            if kind == "infinity" and any(math.isinf(s) for s in record.scalars):
+                kind = "constant"
+            self.births.append(Birth(kind, record, written, arrival.relevant, arrival.became_nan))
+            return
+        nan_carriers = [(t, _mask(t.nan) & m) for t, m in carriers if bool((_mask(t.nan) & m).any())]
+        became_nan = arrival.became_nan
+        if makes_nan and not nan_carriers:
+            became_nan = record
+        for touch, relevant in nan_carriers if makes_nan and nan_carriers else carriers:
+            self._follow(record, touch, relevant, became_nan)
+
+    def _follow(self, record: Record, touch: Touch, relevant: Tensor, became_nan: Record | None) -> None:
+        if touch.writer is None:
+            self.births.append(Birth("leaf", record, touch, relevant, became_nan))
+            return
+        producer = self.records[touch.writer]
+        for position, written in enumerate(producer.writes):
+            if written.storage == touch.storage and written.bad:
+                self.arrive(producer.index, position, _moved(relevant, touch, written), became_nan)
+
+
+def walk_back(records: Sequence[Record], record: int, storage: int, tensor_mask: Tensor | None = None) -> list[Birth]:
+    """Find the births behind what `record` wrote into `storage`; `tensor_mask` limits the elements."""
+    walk = _Walk(records)
+    for position, written in enumerate(records[record].writes):
+        if written.storage == storage and written.bad:
+            everything = written.nonfinite()
+            fits = tensor_mask is not None and tensor_mask.shape == everything.shape
+            walk.arrive(record, position, everything & tensor_mask if fits and tensor_mask is not None else everything, None)
+    return walk.run()
+
+
+def _carriers(record: Record, written: Touch, relevant: Tensor) -> list[tuple[Touch, Tensor]]:
+    found = []
+    for read in record.reads:
+        if read.bad:
+            reached = influence(record, written, relevant, read) & read.nonfinite()
+            if bool(reached.any()):
+                found.append((read, reached))
+    return found
+
+
+def _mask(mask: Tensor | None) -> Tensor:
+    return torch.zeros((), dtype=torch.bool) if mask is None else mask
+
+
+def _moved(relevant: Tensor, seen: Touch, written: Touch) -> Tensor:
+    """Carry a mask from one view of a storage to another; all bad elements when the views share none."""
+    bad = written.nonfinite()
+    if (seen.shape, seen.stride, seen.offset) == (written.shape, written.stride, written.offset):
+        return relevant & bad
+    moved = torch.isin(written.positions(), seen.positions()[relevant]) & bad
+    return moved if bool(moved.any()) else bad

@@ -1,0 +1,35 @@
+"""Put one stretch of the running program under the trace, and take it off again."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import torch
+
+from evenkeel.locate.modules import Names, RunningModule
+from evenkeel.locate.trace import Trace
+
+
+class Observation:
+    """A trace that is on between `start` and `stop`, with the modules followed and compiled regions run eagerly.
+
+    It is no `with` block, because it begins and ends inside hooks, between which the user's own code runs.
+    """
+
+    def __init__(self, names: Names) -> None:
+        """Prepare; nothing is observed yet."""
+        running = RunningModule(names)
+        self.trace = Trace(running.path)
+        self._running = running
+        self._stack = ExitStack()
+
+    def start(self) -> None:
+        """Enter the dispatch mode in this thread; recording begins with `trace.begin()`."""
+        self._stack.enter_context(self._running.following())
+        self._stack.enter_context(torch.compiler.set_stance("force_eager"))
+        self._stack.enter_context(self.trace)
+
+    def stop(self) -> None:
+        """Leave the mode; the records stay. Stopping twice does nothing."""
+        self.trace.active = False
+        self._stack.close()

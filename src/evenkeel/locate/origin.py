@@ -1,0 +1,180 @@
+"""From the births of bad values to one origin with its samples, its chain and what fed it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from evenkeel.core.case import Link, LinkRole, Origin
+from evenkeel.core.operation import Leaf, LeafKind, Operation, Phase
+from evenkeel.core.stats import TensorStats
+from evenkeel.locate.flow import Birth, walk_back
+from evenkeel.locate.record import Record, storage_of
+from evenkeel.locate.samples import rows_of_batch
+from evenkeel.locate.trace import Trace
+
+_MOST_UPSTREAM = 40
+_DATA = {"batch", "external"}
+_ROLES: dict[str, LinkRole] = {"infinity": "infinity born", "nan": "nan born", "constant": "constant placed"}
+
+LeafNamer = Callable[[int], tuple[LeafKind, str] | None]  # storage -> what lies there
+Leaves = dict[int, Leaf]  # by storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """What locating found; `origin` is None when the trace holds nothing bad that leads to the symptom."""
+
+    phase: Phase
+    origin: Origin | None = None
+    others: tuple[Origin, ...] = ()
+    chain: tuple[Link, ...] = ()
+    upstream: tuple[Operation, ...] = ()
+    incoming: tuple[Operation, ...] = ()
+    leaves: tuple[Leaf, ...] = ()
+
+
+def locate(trace: Trace, symptom: Sequence[Tensor], num_samples: int | None, namer: LeafNamer) -> Located:
+    """Find the origin of the symptom's tensors in the trace.
+
+    `num_samples` is the batch size, for naming rows; None when unknown. `namer` says what lies in memory that no
+    operation wrote. Cost: proportional to the operations that carried something bad.
+    """
+    leaves = {storage: _leaf(stats, namer(storage)) for storage, stats in trace.leaves.items()}
+    starts = [(w, t) for t in symptom if (w := trace.bad_writer(t)) is not None]
+    if not starts:
+        return _from_leaf_alone(trace, symptom, leaves)
+    first, tensor = min(starts, key=lambda s: s[0])
+    births = walk_back(trace.records, first, storage_of(tensor), ~torch.isfinite(tensor.detach()).cpu())
+    ranked = sorted(births, key=_preference)
+    best = ranked[0]
+    record = _answerable(best)
+    return Located(
+        phase=_phase(best, record, leaves),
+        origin=_origin(best, trace, leaves, num_samples),
+        others=_others(ranked, record, trace, leaves, num_samples),
+        chain=_chain(best, trace.records[first]),
+        upstream=_upstream(record, trace),
+        incoming=_ancestors(record, trace) if record.forward is not None else (),
+        leaves=tuple(leaves.values()),
+    )
+
+
+def _leaf(stats: TensorStats, known: tuple[LeafKind, str] | None) -> Leaf:
+    kind, name = known or ("external", stats.name)
+    return Leaf(kind=kind, name=name, stats=replace(stats, name=name))
+
+
+def _preference(birth: Birth) -> tuple[int, int]:
+    """Computed births first, then what came in from outside, then constants; earlier ones first."""
+    if birth.kind in {"infinity", "nan"}:
+        return (0, birth.record.index)
+    if birth.kind == "leaf" and not _is_constant(birth):
+        return (0, birth.record.index)
+    return (1, (birth.became_nan or birth.record).index)
+
+
+def _is_constant(birth: Birth) -> bool:
+    """An infinity that somebody placed on purpose: a fill, or a tensor from outside that holds infinities only."""
+    if birth.kind == "constant":
+        return True
+    return birth.kind == "leaf" and birth.became_nan is not None and not bool(_any(birth.touch.nan, birth.relevant))
+
+
+def _any(mask: Tensor | None, relevant: Tensor) -> Tensor:
+    return (mask & relevant).any() if mask is not None else torch.tensor(False)
+
+
+def _answerable(birth: Birth) -> Record:
+    """The operation that is to be named: a constant is innocent until something makes NaN of it."""
+    if birth.became_nan is None:
+        return birth.record
+    clipped = birth.became_nan.api.startswith("clip_grad")
+    return birth.became_nan if clipped or _is_constant(birth) else birth.record
+
+
+def _phase(birth: Birth, record: Record, leaves: Leaves) -> Phase:
+    if birth.kind == "leaf" and record is birth.record:
+        leaf = leaves.get(birth.touch.storage)
+        if leaf is not None:
+            return "data" if leaf.kind in _DATA else "state"
+    return record.phase
+
+
+def _origin(birth: Birth, trace: Trace, leaves: Leaves, num_samples: int | None) -> Origin:
+    record = _answerable(birth)
+    forward = trace.records[record.forward] if record.forward is not None else None
+    named = forward or record
+    relevant = birth.relevant if record is birth.record else _bad_output(record)
+    leaf = leaves.get(birth.touch.storage) if birth.kind == "leaf" else None
+    return Origin(
+        operation=named.operation(),
+        derivative=record.operation() if forward is not None else None,
+        leaf=leaf if record is birth.record else None,
+        elements=tuple(e for e in record.elements if _is_relevant(e.index, relevant)) or record.elements,
+        samples=() if leaf is not None and leaf.kind not in _DATA else rows_of_batch(relevant, num_samples),
+        num_samples=num_samples,
+        module=named.module,
+    )
+
+
+def _is_relevant(index: tuple[int, ...], relevant: Tensor) -> bool:
+    return len(index) == relevant.dim() and all(i < n for i, n in zip(index, relevant.shape, strict=True)) and bool(relevant[index])
+
+
+def _bad_output(record: Record) -> Tensor:
+    return next(w.nonfinite() for w in record.writes if w.bad)
+
+
+def _others(
+    ranked: list[Birth], chosen: Record, trace: Trace, leaves: Leaves, num_samples: int | None
+) -> tuple[Origin, ...]:
+    """Further operations that qualify, one each, earlier ones first."""
+    found: dict[int, Birth] = {}
+    for birth in ranked:
+        record = _answerable(birth)
+        if record is not chosen and birth.kind in {"infinity", "nan"}:
+            found.setdefault(record.index, birth)
+    return tuple(_origin(birth, trace, leaves, num_samples) for birth in list(found.values())[:8])
+
+
+def _chain(birth: Birth, last: Record) -> tuple[Link, ...]:
+    links = []
+    if birth.kind in _ROLES:
+        links.append(Link(role=_ROLES[birth.kind], operation=birth.record.operation()))
+    if birth.became_nan is not None:
+        links.append(Link(role="became nan", operation=birth.became_nan.operation()))
+    return (*links, Link(role="visible", operation=last.operation()))
+
+
+def _upstream(record: Record, trace: Trace) -> tuple[Operation, ...]:
+    """What fed the origin's forward operation, nearest first."""
+    return _ancestors(trace.records[record.forward] if record.forward is not None else record, trace)
+
+
+def _ancestors(record: Record, trace: Trace) -> tuple[Operation, ...]:
+    """Breadth first over the writers of what was read; views are no operations of their own."""
+    queue, seen, found = deque([record.index]), {record.index}, []
+    while queue and len(found) < _MOST_UPSTREAM:
+        for read in trace.records[queue.popleft()].reads:
+            writer = read.writer
+            if writer is not None and writer not in seen:
+                seen.add(writer)
+                queue.append(writer)
+                found.append(trace.records[writer].operation())
+    return tuple(found)
+
+
+def _from_leaf_alone(trace: Trace, symptom: Sequence[Tensor], leaves: Leaves) -> Located:
+    """The symptom's tensor was bad and nothing in the trace wrote it: it was so when the step began."""
+    for tensor in symptom:
+        leaf = leaves.get(storage_of(tensor))
+        reader = next((r for r in trace.records if any(t.storage == storage_of(tensor) for t in r.reads)), None)
+        if leaf is not None and reader is not None:
+            origin = Origin(operation=reader.operation(), leaf=leaf, module=reader.module)
+            return Located(phase="state", origin=origin, leaves=tuple(leaves.values()))
+    return Located(phase="state", leaves=tuple(leaves.values()))

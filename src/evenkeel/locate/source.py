@@ -1,0 +1,80 @@
+"""Which line of the user's own code is running."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import os
+import sys
+import sysconfig
+from types import FrameType
+from typing import Literal, NamedTuple
+
+import torch
+
+from evenkeel.core.place import Place
+
+Owner = Literal["user", "library", "torch", "observer"]
+
+_TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+_PUBLIC = tuple(_TORCH + part for part in (f"nn{os.sep}functional.py", "functional.py", f"nn{os.sep}utils{os.sep}"))
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_LIBRARIES = tuple(
+    os.path.realpath(path) + os.sep for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+)
+_STDLIB = os.path.realpath(sysconfig.get_path("stdlib")) + os.sep
+
+
+class Sight(NamedTuple):
+    """The running line: its place, the torch function it called, and whether an engine lies in between."""
+
+    place: Place | None
+    api: str  # outermost function of torch.nn.functional, torch.functional or torch.nn.utils below the user's line
+    in_engine: bool  # the line is the one that called backward()
+
+
+def running_line() -> Sight:
+    """Find the innermost frame of the user; of a library when there is none.
+
+    Cost: a walk up the Python stack, no copies. For replays.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    api, in_engine, library = "", False, None
+    while frame is not None:
+        code = frame.f_code
+        owner = owner_of(code.co_filename)
+        if owner == "user":
+            return Sight(_place(frame), api, in_engine)
+        if owner == "torch":
+            if code.co_filename.startswith(_PUBLIC):
+                api = code.co_name
+            in_engine = in_engine or code.co_name == "_engine_run_backward"
+        elif owner == "library" and library is None:
+            library = frame
+        frame = frame.f_back
+    return Sight(_place(library) if library else None, api, in_engine)
+
+
+@functools.lru_cache(maxsize=4096)
+def owner_of(filename: str) -> Owner:
+    """Whose file a code object comes from."""
+    if filename.startswith("<"):  # generated code, except what a person typed
+        return "user" if filename.startswith(("<stdin", "<ipython")) else "library"
+    path = os.path.realpath(filename) if os.path.exists(filename) else filename
+    if path.startswith(_TORCH) or filename.startswith(_TORCH):
+        return "torch"
+    if path.startswith(_OURS):
+        return "observer"
+    if path.startswith(_LIBRARIES) or (path.startswith(_STDLIB) and os.sep + "site-packages" + os.sep not in path):
+        return "library"
+    return "library" if os.sep + "site-packages" + os.sep in path else "user"
+
+
+def _place(frame: FrameType) -> Place:
+    filename, line = frame.f_code.co_filename, frame.f_lineno
+    return Place(
+        file=filename,
+        line=line,
+        scope=frame.f_code.co_name,
+        source=linecache.getline(filename, line, frame.f_globals).strip(),
+    )

@@ -1,0 +1,207 @@
+"""Trace one step: every operation of forward and backward with ranges, places and bad elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from evenkeel.core.operation import Element, Phase
+from evenkeel.core.stats import TensorStats
+from evenkeel.locate.arguments import Argument, base_name, dimensions, numbers, tensor_arguments
+from evenkeel.locate.record import Record, Touch, storage_of
+from evenkeel.locate.source import Sight, running_line
+from evenkeel.tensors.measure import can_be_nonfinite, dense, describe, quick
+
+_MOST_ELEMENTS = 32
+_UNFILLED = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
+
+class Trace(TorchDispatchMode):
+    """A dispatch mode that records operations while `active`; see `Record` for what it keeps.
+
+    Memory: statistics per operation, and masks (1 byte an element) of tensors with non-finite elements.
+    Cost: about two reads of every tensor, with a host sync each; only for replays.
+    """
+
+    def __init__(self, module_path: Callable[[], str]) -> None:
+        """Begin inactive. `module_path` tells which module is running."""
+        super().__init__()
+        self.records: list[Record] = []
+        self.leaves: dict[int, TensorStats] = {}  # by storage: what no operation wrote, as first read
+        self.active = False
+        self.phase: Phase = "forward"
+        self._module_path = module_path
+        self._writers: dict[int, int] = {}
+        self._bad_writers: dict[int, int] = {}
+        self._node_owners: dict[int, int] = {}
+
+    def begin(self) -> None:
+        """Forget everything and record from here."""
+        for kept in (self.records, self.leaves, self._writers, self._bad_writers, self._node_owners):
+            kept.clear()
+        self.active = True
+        self.phase = "forward"
+
+    def bad_writer(self, tensor: Tensor) -> int | None:
+        """The record that last wrote something non-finite into the tensor's memory."""
+        return self._bad_writers.get(storage_of(tensor))
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run the operation; record it while active."""
+        keywords = kwargs or {}
+        if not self.active or func.namespace == "profiler":
+            return func(*args, **keywords)
+        arguments = [a for a in tensor_arguments(func, args, keywords) if can_be_nonfinite(a.tensor)]
+        before = [a.tensor.detach().clone() if a.written else a.tensor for a in arguments]
+        result = func(*args, **keywords)
+        record = self._recorded(func, args, keywords)
+        record.reads = [self._read(a, seen) for a, seen in zip(arguments, before, strict=True)]
+        self._write(record, arguments, result)
+        if any(w.bad for w in record.writes):
+            self._inspect(record, before, result)
+        self.records.append(record)
+        return result
+
+    def _recorded(self, func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Record:
+        node = torch._C._current_autograd_node()
+        sight = running_line()
+        forward = self._owner_of_node(node)
+        record = Record(
+            index=len(self.records),
+            op=str(func),
+            function=base_name(func),
+            phase="backward" if node is not None else self.phase,
+            pointwise=torch.Tag.pointwise in func.tags,
+            api=sight.api,
+            place=sight.place,
+            module=self._module_path(),
+            scalars=numbers(func, args, kwargs),
+            dims=dimensions(func, args, kwargs),
+            forward=forward,
+        )
+        if node is not None:
+            self._borrow_place(record, sight)
+        self._node_owners.setdefault(torch.autograd._get_sequence_nr() - 1, record.index)
+        return record
+
+    def _owner_of_node(self, node: Any) -> int | None:
+        return None if node is None else self._node_owners.get(node._sequence_nr())
+
+    def _borrow_place(self, record: Record, sight: Sight) -> None:
+        """Give a backward operation the line, function and module of its forward operation."""
+        if record.forward is None:
+            return
+        forward = self.records[record.forward]
+        record.module = forward.module
+        if sight.in_engine:  # otherwise a backward written by the user is running: that is the better line
+            record.place, record.api = forward.place, forward.api
+
+    def _read(self, argument: Argument, seen: Tensor) -> Touch:
+        touch = Touch.at(argument.tensor, argument.name)
+        touch.writer = self._writers.get(touch.storage)
+        if touch.writer is None:
+            touch.stats = self._leaf(touch, seen)
+        else:
+            touch.stats = _renamed(self.records[touch.writer], touch)
+        return touch
+
+    def _leaf(self, touch: Touch, seen: Tensor) -> TensorStats:
+        if touch.storage not in self.leaves:
+            self.leaves[touch.storage] = quick(seen, touch.name) or describe(seen, touch.name)
+        return self.leaves[touch.storage]
+
+    def _write(self, record: Record, arguments: list[Argument], result: Any) -> None:
+        read = {storage_of(a.tensor) for a in arguments}
+        made = _tensors(result)
+        named = [(f"out[{i}]" if len(made) > 1 else "out", t) for i, t in enumerate(made)]
+        outputs = [(name, t) for name, t in named if storage_of(t) not in read]
+        outputs += [(a.name, a.tensor) for a in arguments if a.written]
+        for name, tensor in outputs:
+            touch = Touch.at(tensor, name)
+            self._writers[touch.storage] = record.index
+            if record.function in _UNFILLED or not can_be_nonfinite(tensor):
+                self._bad_writers.pop(touch.storage, None)
+                continue
+            touch.stats = quick(tensor, name)
+            if touch.stats is None:
+                _examine(touch, tensor)
+                self._bad_writers[touch.storage] = record.index
+            elif tensor.numel() * tensor.element_size() >= tensor.untyped_storage().nbytes():
+                self._bad_writers.pop(touch.storage, None)
+            record.writes.append(touch)
+
+    def _inspect(self, record: Record, before: list[Tensor], result: Any) -> None:
+        """Look closely at what made a bad output, while the operands are still there."""
+        for touch, seen in zip(record.reads, before, strict=True):
+            _examine(touch, seen)
+            if touch.bad:
+                touch.writer = self._bad_writers.get(touch.storage)
+                if touch.writer == record.index:  # written in place: look before this operation
+                    touch.writer = self._writer_before(record.index, touch.storage)
+        operands = before if record.pointwise else []
+        bad = next(w for w in record.writes if w.bad)
+        tensor = next((t for t in _tensors(result) if storage_of(t) == bad.storage), None)
+        if tensor is not None:
+            record.elements = _elements(tensor, bad, operands)
+
+    def _writer_before(self, index: int, storage: int) -> int | None:
+        for record in reversed(self.records[:index]):
+            if any(w.storage == storage and w.bad for w in record.writes):
+                return record.index
+        return None
+
+
+def _tensors(result: Any) -> list[Tensor]:
+    if isinstance(result, Tensor):
+        return [result]
+    if isinstance(result, list | tuple):
+        return [t for part in result for t in _tensors(part)]
+    return []
+
+
+def _renamed(writer: Record, touch: Touch) -> TensorStats | None:
+    """What the writer left, under the reader's name and shape."""
+    for written in writer.writes:
+        if written.storage == touch.storage and written.stats is not None:
+            return replace(written.stats, name=touch.name, shape=touch.shape)
+    return None
+
+
+def _examine(touch: Touch, tensor: Tensor) -> None:
+    """Exact statistics, and masks when something is not finite."""
+    touch.stats = describe(tensor, touch.name)
+    if touch.stats.num_nonfinite:
+        values = tensor.detach()
+        touch.nan = values.isnan().cpu()
+        touch.inf = values.isinf().cpu()
+
+
+def _elements(tensor: Tensor, touch: Touch, operands: list[Tensor]) -> tuple[Element, ...]:
+    if touch.nan is None or tensor.is_complex():
+        return ()
+    bad = touch.nonfinite()
+    spread = [dense(o).broadcast_to(tensor.shape) for o in operands if _fits(o, tensor)]
+    born = bad & torch.stack([torch.isfinite(s).cpu() for s in spread]).all(dim=0) if spread else bad
+    chosen = torch.nonzero(born if born.any() else bad)[:_MOST_ELEMENTS]
+    return tuple(
+        Element(
+            index=tuple(int(i) for i in row),
+            operands=tuple(float(s[tuple(row)]) for s in spread),
+            result=float(tensor.detach()[tuple(row)]),
+        )
+        for row in chosen
+    )
+
+
+def _fits(operand: Tensor, tensor: Tensor) -> bool:
+    if operand.is_complex() or operand.dim() > tensor.dim():
+        return False
+    trailing = tensor.shape[tensor.dim() - operand.dim() :]
+    return all(size in (1, full) for size, full in zip(operand.shape, trailing, strict=True))

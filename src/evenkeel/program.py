@@ -1,0 +1,75 @@
+"""Run somebody's script or module as `__main__`, as if evenkeel were not there."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import runpy
+import sys
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ExceptHook = Callable[[type[BaseException], BaseException, types.TracebackType | None], object]
+
+_RUNPY = ("<frozen runpy>", runpy.__file__)
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def run_as_main(target: str, arguments: Sequence[str], *, as_module: bool) -> None:
+    """Execute a script's path or a module's name with `sys.argv` and `sys.path` as Python itself would set them.
+
+    Raises whatever the program raises, SystemExit included.
+    """
+    if as_module:
+        sys.path.insert(0, os.getcwd())
+        sys.argv = [target, *arguments]
+        runpy.run_module(target, run_name="__main__", alter_sys=True)
+        return
+    path = Path(target)
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.argv = [target, *arguments]
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__file__=target, __builtins__=builtins, __spec__=None, __cached__=None)
+    sys.modules["__main__"] = main
+    code = compile(path.read_bytes(), target, "exec", dont_inherit=True)
+    exec(code, main.__dict__)  # noqa: S102  running the user's program is the purpose
+
+
+def exit_status(stop: SystemExit) -> int:
+    """The process status that Python would give for a SystemExit; a text goes to stderr, as Python does."""
+    if stop.code is None:
+        return 0
+    if isinstance(stop.code, int):
+        return stop.code
+    print(stop.code, file=sys.stderr)  # noqa: T201  this is what the interpreter prints
+    return 1
+
+
+def without_our_frames(hook: ExceptHook) -> ExceptHook:
+    """An excepthook that shows the program's own traceback and leaves out the frames of evenkeel."""
+
+    def show(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
+        own = _without_ours(traceback)
+        hook(kind, error.with_traceback(own), own)
+
+    return show
+
+
+def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType | None:
+    """Drop the frames that lead to the program, and ours wherever they stand in between."""
+    entries = []
+    while traceback is not None:
+        entries.append(traceback)
+        traceback = traceback.tb_next
+    ours = [entry.tb_frame.f_code.co_filename.startswith(_OURS) for entry in entries]
+    begin = max((i for i, mine in enumerate(ours) if mine and _runs_program(entries[i])), default=-1) + 1
+    kept: types.TracebackType | None = None
+    for entry, mine in reversed([*zip(entries, ours, strict=True)][begin:]):
+        if not mine and entry.tb_frame.f_code.co_filename not in _RUNPY:
+            kept = types.TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return kept
+
+
+def _runs_program(entry: types.TracebackType) -> bool:
+    return entry.tb_frame.f_code is run_as_main.__code__

@@ -1,0 +1,155 @@
+"""The report in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from evenkeel.core.case import Link, Origin
+from evenkeel.core.cause import Cause
+from evenkeel.core.incident import Advice, Experiment, Incident
+from evenkeel.core.operation import Operation
+from evenkeel.core.stats import TensorStats
+from evenkeel.report import summary, words
+from evenkeel.report.source import SourceLine, excerpt
+
+MAX_WIDTH = 110
+MAX_ELEMENTS = 4
+MAX_OTHER_CAUSES = 2
+
+Row = tuple[str, RenderableType]
+
+
+def render(incident: Incident, console: Console) -> None:
+    """Print the report of `incident`; readable at 80 columns and without colour."""
+    width = min(console.width, MAX_WIDTH)
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="bold", no_wrap=True)
+    rows.add_column(overflow="fold")
+    for label, content in _rows(incident):
+        rows.add_row(label, Padding(content, (0, 0, 1, 0)))
+    console.print(Rule("evenkeel", characters="-", align="left", style="red"), width=width)
+    console.print(Text(summary.headline(incident), style="bold red"), width=width)
+    console.print()
+    console.print(rows, width=width)
+
+
+def _rows(incident: Incident) -> Iterator[Row]:
+    case = incident.case
+    if case.origin is None:
+        yield "where", Text("the operation that made the bad value was not found")
+    else:
+        yield from _origin_rows(case.origin)
+    if case.others:
+        yield "also", _lines(summary.where(other) + ": " + summary.what(other) for other in case.others)
+    if case.chain:
+        yield "path", _chain(case.chain)
+    yield "replay", Text(summary.replay(incident))
+    if incident.causes:
+        yield "why", _why(incident.causes)
+    if incident.experiments:
+        yield "tried", _lines(map(_experiment, incident.experiments))
+    if summary.advice(incident):
+        yield "do", Group(*map(_advice, summary.advice(incident)))
+    if incident.report or incident.capsule:
+        yield "files", _lines(path for path in (incident.report, incident.capsule) if path)
+
+
+def _origin_rows(origin: Origin) -> Iterator[Row]:
+    place = origin.operation.place
+    source = excerpt(place) if place else ()
+    yield "where", Group(Text(summary.where(origin)), *map(_source_line, source))
+    yield "what", Group(Text(summary.what(origin)), *_elements(origin))
+    if origin.operation.inputs or origin.operation.outputs:
+        yield "tensors", _tensors(origin)
+    yield "samples", Text(summary.samples(origin))
+    if origin.term:
+        yield "term", Text(f"{origin.term}, a summand of the loss")
+
+
+def _source_line(line: SourceLine) -> Text:
+    mark = ">" if line.marked else " "
+    text = Text(f"{mark} {line.number:>5} | {line.text}", style="bold" if line.marked else "dim")
+    text.no_wrap = not line.marked  # the line that is meant is shown in full
+    text.overflow = "fold" if line.marked else "ellipsis"
+    return text
+
+
+def _elements(origin: Origin) -> Iterator[Text]:
+    shown = origin.elements[:MAX_ELEMENTS]
+    for bad in shown:
+        yield Text(f"  {summary.element(origin, bad)}")
+    rest = summary.num_elements(origin) - len(shown)
+    if shown and rest:
+        yield Text(f"  and {rest:,} more")
+
+
+def _tensors(origin: Origin) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for heading in ("", "name", "shape", "dtype", "finite range", "zeros", "not finite"):
+        table.add_column(heading, overflow="fold")
+    for operation in (origin.operation, origin.derivative):
+        if operation is not None:
+            _add_tensors(table, operation)
+    return table
+
+
+def _add_tensors(table: Table, operation: Operation) -> None:
+    for direction, tensors in (("in", operation.inputs), ("out", operation.outputs)):
+        for stats in tensors:
+            table.add_row(f"{operation.function} {direction}", *_cells(stats))
+
+
+def _cells(stats: TensorStats) -> tuple[Text, ...]:
+    zeros = "?" if stats.num_zero is None else f"{stats.num_zero:,}"
+    plain = (stats.name, words.shape(stats), stats.dtype, words.extent(stats), zeros)
+    bad = Text(words.nonfinite(stats), style="red" if stats.num_nonfinite else "")
+    return (*(Text(cell) for cell in plain), bad)
+
+
+def _chain(chain: tuple[Link, ...]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for number, link in enumerate(chain, start=1):
+        place = link.operation.place
+        source = f"  {place.source}" if place else ""
+        cited = words.cite(place) if place else link.operation.module
+        table.add_row(f"{number}.", link.role, Text(words.name_of(link.operation)), Text(cited + source))
+    return table
+
+
+def _why(causes: tuple[Cause, ...]) -> Group:
+    best, *rest = causes
+    title = Text(f"{best.name}", style="bold")
+    title.append(f" ({best.code}, {best.family}, confidence {best.confidence:.2f})", style="not bold")
+    return Group(
+        title,
+        Text(best.text),
+        *(Text(f"- {item}") for item in best.evidence),
+        *(
+            Text(f"less likely: {cause.name} ({cause.code}, {cause.confidence:.2f}): {cause.text}", style="dim")
+            for cause in rest[:MAX_OTHER_CAUSES]
+        ),
+    )
+
+
+def _experiment(experiment: Experiment) -> str:
+    loss = "" if experiment.loss is None else f", loss {words.number(experiment.loss)}"
+    return f"{experiment.name} ({experiment.changed}): {'healthy' if experiment.healthy else 'still bad'}{loss}"
+
+
+def _advice(item: Advice) -> Group:
+    diff = (Text(f"  {line}", style=_diff_style(line)) for line in (item.diff or "").splitlines())
+    return Group(Text(item.text), Text(f"({summary.verified(item)})", style="dim"), *diff)
+
+
+def _diff_style(line: str) -> str:
+    return {"+": "green", "-": "red"}.get(line[:1], "")
+
+
+def _lines(lines: Iterable[str]) -> Group:
+    return Group(*(Text(line) for line in lines))

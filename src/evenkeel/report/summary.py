@@ -1,0 +1,127 @@
+"""The sentences that the terminal and the web page share."""
+
+from __future__ import annotations
+
+from evenkeel.core.case import Origin, Symptom
+from evenkeel.core.incident import Advice, Incident
+from evenkeel.core.operation import Element, Leaf, Operation, Phase
+from evenkeel.report import words
+
+PASSES: dict[Phase, str] = {
+    "forward": "forward pass",
+    "backward": "backward pass",
+    "optimizer": "optimizer update",
+    "state": "before the step began",
+    "data": "data of the step",
+}
+LEAVES = {
+    "batch": "the batch",
+    "parameter": "the parameter",
+    "buffer": "the buffer",
+    "gradient": "the gradient of",
+    "external": "the tensor",
+}
+
+
+def headline(incident: Incident) -> str:
+    """`step 12: the loss is inf`."""
+    return f"step {incident.case.step}: {_seen(incident.case.symptom)}"
+
+
+def _seen(symptom: Symptom) -> str:
+    match symptom.kind:
+        case "loss" if symptom.value is not None:
+            return f"the loss is {words.number(symptom.value)}"
+        case "loss":
+            return "the loss is not finite"
+        case "spike" if symptom.value is not None:
+            return f"the loss jumped to {words.number(symptom.value)}"
+        case "spike":
+            return "the loss jumped"
+        case "silent":
+            return f"finite, but not healthy: {symptom.name}"
+        case kind:
+            rest = len(set(symptom.names) - {symptom.name})
+            subject = f"the {kind} of {symptom.name}" if kind == "gradient" else f"the {kind} {symptom.name}"
+            return f"{subject} is not finite" + (f", and {rest:,} more" if rest else "")
+
+
+def where(origin: Origin) -> str:
+    """The line, the module and the pass in which the value was born."""
+    operation = origin.operation
+    line = words.cite(operation.place) if operation.place else "no line of your own code was running"
+    module = origin.module or operation.module
+    phase = PASSES[(origin.derivative or operation).phase]
+    return ", ".join([line, *([f"module {module}"] if module else []), phase])
+
+
+def what(origin: Origin) -> str:
+    """What the operation did there."""
+    if origin.leaf is not None:
+        return f"{_leaf(origin.leaf)} was bad before anything touched it: {words.nonfinite(origin.leaf.stats)}"
+    if origin.derivative is None:
+        return f"{words.name_of(origin.operation)} returned {_returned(origin.operation)}"
+    return (
+        f"the derivative of {words.name_of(origin.operation)} is singular here: "
+        f"{origin.derivative.function} returned {_returned(origin.derivative)}"
+    )
+
+
+def _leaf(leaf: Leaf) -> str:
+    return f"{LEAVES[leaf.kind]} {leaf.name}".strip()
+
+
+def _returned(operation: Operation) -> str:
+    bad = [stats for stats in operation.outputs if stats.num_nonfinite] or operation.outputs[:1]
+    if not bad:
+        return "a value that is not finite"
+    return "; ".join(
+        words.nonfinite(stats) if stats.numel == 1 else f"{words.nonfinite(stats)} among {stats.numel:,} elements"
+        for stats in bad
+    )
+
+
+def element(origin: Origin, bad: Element) -> str:
+    """`[3, 17]: log(0) = -inf`."""
+    function = (origin.derivative or origin.operation).function
+    operands = ", ".join(words.number(operand) for operand in bad.operands)
+    index = f"{list(bad.index)}: " if bad.index else ""
+    return f"{index}{function}({operands}) = {words.number(bad.result)}"
+
+
+def num_elements(origin: Origin) -> int:
+    """How many elements are bad in all; `origin.elements` may hold only the first of them."""
+    outputs = (origin.derivative or origin.operation).outputs
+    return max(len(origin.elements), outputs[0].num_nonfinite if outputs else 0)
+
+
+def samples(origin: Origin) -> str:
+    """The rows of the batch that the bad elements belong to."""
+    batch = "" if origin.micro_batch is None else f", in batch {origin.micro_batch} of the accumulated step"
+    if origin.num_samples is None:
+        return "no batch was seen, so none can be named"
+    if not origin.samples:
+        return f"not traced to single ones of the {origin.num_samples:,} in the batch{batch}"
+    if len(origin.samples) == origin.num_samples:
+        return f"all {origin.num_samples:,} of the batch{batch}"
+    return f"{words.listed(origin.samples)} of the {origin.num_samples:,} in the batch (counted from 0){batch}"
+
+
+def replay(incident: Incident) -> str:
+    """Whether the step could be repeated, and how."""
+    how = incident.how_replayed
+    if incident.case.reproduced:
+        return f"the step was run again{f' {how}' if how else ''} and the symptom came back, the same to the bit"
+    return f"not reproduced{f': {how}' if how else ''}"
+
+
+def advice(incident: Incident) -> tuple[Advice, ...]:
+    """What to do: what was tried, else what the likeliest cause advises."""
+    if incident.advice or not incident.causes:
+        return incident.advice
+    return (Advice(text=incident.causes[0].advice),)
+
+
+def verified(item: Advice) -> str:
+    """What stands behind a piece of advice."""
+    return "not tried on this step" if item.verified_by is None else f"verified: {item.verified_by}"

@@ -1,0 +1,64 @@
+"""Numbers, counts and places in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from evenkeel.core.operation import Operation
+from evenkeel.core.place import Place
+from evenkeel.core.stats import TensorStats
+
+LARGEST_PLAIN = 1e6  # whole numbers below it are written out, with separators
+
+
+def number(value: float) -> str:
+    """`0.25`, `65,504`, `1e-15`, `NaN`, `-inf`: four significant digits."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isfinite(value) and value == round(value) and abs(value) < LARGEST_PLAIN:
+        return f"{round(value):,}"
+    return f"{value:.4g}"
+
+
+def extent(stats: TensorStats) -> str:
+    """The range of the finite elements."""
+    if stats.min is None or stats.max is None:
+        return "nothing finite"
+    if stats.min == stats.max:
+        return number(stats.min) if stats.numel == 1 else f"all {number(stats.min)}"
+    return f"{number(stats.min)} to {number(stats.max)}"
+
+
+def nonfinite(stats: TensorStats) -> str:
+    """How many elements are not finite, of which kind: `2 -inf, 1 NaN`; "none" when all are finite."""
+    kinds = ((stats.num_nan, "NaN"), (stats.num_posinf, "inf"), (stats.num_neginf, "-inf"))
+    return ", ".join(f"{count:,} {kind}" for count, kind in kinds if count) or "none"
+
+
+def shape(stats: TensorStats) -> str:
+    """`[8, 3]`; "scalar" for a tensor without dimensions."""
+    return str(list(stats.shape)) if stats.shape else "scalar"
+
+
+def listed(items: Sequence[object], limit: int = 8) -> str:
+    """`3`, `3 and 7`, `1, 2, 3 and 40 more`."""
+    shown = [str(item) for item in items[:limit]]
+    if len(items) > limit:
+        return f"{', '.join(shown)} and {len(items) - limit:,} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
+def cite(place: Place) -> str:
+    """`train.py:41 in kl`; the path is relative when the file lies below the current directory."""
+    path = Path(place.file)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}:{place.line}" + (f" in {place.scope}" if place.scope != "<module>" else "")
+
+
+def name_of(operation: Operation) -> str:
+    """What the user would call it: `log`, or `nll_loss (in cross_entropy)` when their line calls the latter."""
+    if operation.api and operation.api != operation.function:
+        return f"{operation.function} (in {operation.api})"
+    return operation.function

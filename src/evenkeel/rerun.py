@@ -1,0 +1,189 @@
+"""Repeat a step by running the program again from its start, in a child process.
+
+For loops that take their data in a way which cannot be rewound (slices of an array, a generator of their own). The
+child begins with the random states that the parent began with, counts updates, and traces the failing step.
+It is started with `EVENKEEL_RERUN=1` in its environment, so that a script can keep from writing its files twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Hashable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from evenkeel.casefile import Replay, incident_of
+from evenkeel.core.errors import TrainingStopped
+from evenkeel.core.incident import Incident
+from evenkeel.core.settings import RunSettings
+from evenkeel.detect.nonfinite import Sighting
+from evenkeel.guard.loop import Loop
+from evenkeel.locate.modules import living_roots
+from evenkeel.locate.observation import Observation
+from evenkeel.program import run_as_main
+from evenkeel.report.as_json import from_json, to_json
+from evenkeel.step.hooks import listening
+from evenkeel.step.snapshot import RandomState
+
+IN_CHILD = "in a child process, from the start of the program"
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """How to run the program again; made before the program starts."""
+
+    settings: RunSettings
+    random: RandomState
+    started_s: float
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> Rerun:
+        """Note the random states and the time of now."""
+        return cls(settings, RandomState.capture(), time.monotonic())
+
+    def __call__(self, step: int, seen: Sighting) -> Incident | str:
+        """Repeat `step` in a child process.
+
+        Returns: the incident that the child wrote, or a sentence that says why there is none. The child's output is
+        kept in `rerun/output.log` of the run's directory.
+        """
+        limit_s = self.settings.max_rerun_s
+        if time.monotonic() - self.started_s > limit_s:
+            return f"running again from the start would take longer than the {limit_s:g} s allowed"
+        directory = self.settings.out / "rerun"
+        directory.mkdir()
+        (directory / "plan.json").write_text(json.dumps(self._plan(step, seen)))
+        command = [sys.executable, "-m", "evenkeel.rerun", str(directory)]
+        with (directory / "output.log").open("wb") as log:
+            try:
+                subprocess.run(  # noqa: S603  the program that the user asked us to run
+                    command, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=limit_s,
+                    env={**os.environ, "EVENKEEL_RERUN": "1"},
+                )  # fmt: skip
+            except subprocess.TimeoutExpired:
+                return f"the re-run from the start was ended after {limit_s:g} s"
+        written = directory / "incident.json"
+        if not written.exists():
+            return f"the re-run from the start did not come to step {step}; see {directory / 'output.log'}"
+        return from_json(written.read_text())
+
+    def _plan(self, step: int, seen: Sighting) -> dict[str, Any]:
+        return {
+            "target": self.settings.target,
+            "as_module": self.settings.as_module,
+            "arguments": list(self.settings.arguments),
+            "command": self.settings.command,
+            "step": step,
+            "bits": seen.bits,
+            "names": list(seen.symptom.names),
+            "random": self.random.as_plain(),
+        }
+
+
+class Retrace:
+    """The listener in the child: it lets all steps pass, and traces the one that is wanted."""
+
+    def __init__(self, plan: dict[str, Any], directory: Path) -> None:
+        """Trace from the start when the first step is the wanted one."""
+        self._plan = plan
+        self._directory = directory
+        self._loop = Loop(living_roots)
+        self._observation: Observation | None = None
+        self._known = False
+        self._updating = False
+
+    def forward_begins(self) -> None:
+        """The models exist now."""
+        if not self._known:
+            self._known = True
+            self._loop.begin_step()
+            self._observe_if_due()
+
+    def batch_again(self, _source: Hashable) -> tuple[object] | None:
+        """Nothing is handed out twice here."""
+        return None
+
+    def batch_handed_out(self, source: Hashable, batch: object) -> None:
+        """Note the batch; before the wanted step's first loss, the trace begins anew with each."""
+        self.forward_begins()
+        self._loop.window.handed_out(source, batch)
+        if self._observation is not None and not self._loop.losses:
+            self._observation.trace.begin()
+
+    def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
+        """Note the loss."""
+        self.forward_begins()
+        self._loop.heard_loss(losses)
+
+    def before_update(self, optimizer: Optimizer) -> None:
+        """End here when the symptom shows before the update; else trace the update too."""
+        self.forward_begins()
+        if self._observation is None:
+            return
+        self._observation.trace.active = False
+        seen = self._loop.judge(optimizer)
+        if seen is not None:
+            self._end(seen, optimizer)
+        self._observation.trace.phase = "optimizer"
+        self._observation.trace.active = True
+
+    def after_update(self, optimizer: Optimizer) -> None:
+        """Judge the wanted update, or count it."""
+        if self._observation is not None:
+            self._observation.trace.active = False
+            seen = self._loop.judge_update(optimizer)
+            if seen is not None:
+                self._end(seen, optimizer)
+            raise TrainingStopped(self._loop.step)  # healthy this time: there is nothing to write
+        self._loop.close_step(optimizer)
+        self._observe_if_due()
+
+    def holds_still(self) -> bool:
+        """Schedules advance as they did."""
+        return False
+
+    def _observe_if_due(self) -> None:
+        if self._loop.step == self._plan["step"]:
+            self._observation = Observation(self._loop.names)
+            self._observation.start()
+            self._observation.trace.begin()
+
+    def _end(self, seen: Sighting, optimizer: Optimizer) -> None:
+        if self._observation is None:
+            return
+        self._observation.stop()
+        same = seen.bits == self._plan["bits"] and list(seen.symptom.names) == self._plan["names"]
+        incident = incident_of(
+            seen,
+            Replay(how=IN_CHILD, reproduced=same, trace=self._observation.trace, sighting=seen),
+            step=self._loop.step,
+            names=self._loop.names,
+            hand_outs=self._loop.window.hand_outs,
+            history=self._loop.history(optimizer),
+            command=self._plan["command"],
+        )
+        draft = self._directory / ".incident.json"
+        draft.write_text(to_json(incident))
+        draft.replace(self._directory / "incident.json")
+        raise TrainingStopped(self._loop.step)
+
+
+def main(directory: Path) -> None:
+    """Run the program of `directory/plan.json` up to the wanted step."""
+    plan = json.loads((directory / "plan.json").read_text())
+    RandomState.from_plain(plan["random"]).restore()
+    with listening(Retrace(plan, directory)), suppress(TrainingStopped):
+        run_as_main(plan["target"], plan["arguments"], as_module=plan["as_module"])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

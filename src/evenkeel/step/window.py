@@ -1,0 +1,77 @@
+"""The window: what the current step has consumed so far."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from evenkeel.step.snapshot import RandomState
+from evenkeel.tensors.trees import named_tensors, same_tensors
+
+_MOST_UNUSED = 8  # batches kept that no backward followed yet: an evaluation loop must not fill the memory
+
+
+@dataclass(slots=True)
+class HandOut:
+    """A batch as it was handed to the loop, and the random states at that moment."""
+
+    source: Hashable
+    batch: object
+    random: RandomState
+    versions: tuple[int, ...]
+    used: bool = False  # a backward followed
+
+    @classmethod
+    def of(cls, source: Hashable, batch: object) -> HandOut:
+        """Note a batch that is about to be handed out."""
+        kept = same_tensors(batch)
+        return cls(source, kept, RandomState.capture(), tuple(t._version for _, t in named_tensors(kept, "")))
+
+    def again(self) -> object:
+        """The same batch in fresh containers, with the random states put back."""
+        self.random.restore()
+        return same_tensors(self.batch)
+
+    @property
+    def intact(self) -> bool:
+        """Whether nobody wrote into the batch's tensors since it was handed out."""
+        return self.versions == tuple(t._version for _, t in named_tensors(self.batch, ""))
+
+    def tensors(self, name: str) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor of the batch with its name."""
+        return named_tensors(self.batch, name)
+
+
+@dataclass(slots=True)
+class Window:
+    """Batches since the loop last came for one after an update, and the updates made since (several in a GAN).
+
+    `random` are the states when the step began, that is, right after the previous update.
+    Memory: the batches of one step; nothing that grows with steps.
+    """
+
+    hand_outs: list[HandOut] = field(default_factory=list)
+    updates: list[int] = field(default_factory=list)  # id() of each optimizer that stepped since the first hand-out
+    random: RandomState = field(default_factory=RandomState.capture)
+
+    def handed_out(self, source: Hashable, batch: object) -> None:
+        """Note a batch. The first one after an update begins a new window."""
+        if self.updates:
+            self.hand_outs.clear()
+            self.updates.clear()
+        self.hand_outs.append(HandOut.of(source, batch))
+        unused = [h for h in self.hand_outs if not h.used]
+        if len(unused) > _MOST_UNUSED:
+            self.hand_outs.remove(unused[0])
+
+    def backward_began(self) -> None:
+        """Mark all batches so far as used."""
+        for hand_out in self.hand_outs:
+            hand_out.used = True
+
+    def updated(self, optimizer: int) -> None:
+        """Close a step: the next one begins with the random states of now."""
+        self.updates.append(optimizer)
+        self.random = RandomState.capture()

@@ -1,0 +1,69 @@
+"""Supervise an unmodified script: run it as `__main__` with a guard on every loop in it."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from evenkeel.core.errors import NOTHING_SUPERVISED_STATUS, TrainingStopped
+from evenkeel.core.events import RunEnded, RunStarted
+from evenkeel.core.settings import RunSettings
+from evenkeel.guard.guard import GuardedLoop
+from evenkeel.guard.loop import Loop
+from evenkeel.journal.writer import Journal, journal_path
+from evenkeel.locate.modules import living_roots
+from evenkeel.program import exit_status, run_as_main, without_our_frames
+from evenkeel.rerun import Rerun
+from evenkeel.step.hooks import listening
+
+
+def supervise(settings: RunSettings) -> int:
+    """Run the program and return the exit status of the process.
+
+    That is the program's own; 3 when it was stopped on an incident; 4 when it ended well without ever calling
+    `optimizer.step()`. The program's output is left alone; a report goes to stderr.
+    """
+    settings.out.mkdir(parents=True, exist_ok=True)
+    with Journal(journal_path(settings.out)) as journal:
+        guarded = GuardedLoop(Loop(living_roots), journal, settings.out, settings.policy, settings.command)
+        guarded.elsewhere = Rerun.of(settings)
+        journal.write(RunStarted(command=settings.command, time_s=time.time()))
+        status = 1  # what Python ends with when the program raises
+        try:
+            status = _outcome(settings, guarded)
+        finally:
+            journal.write(RunEnded(num_steps=guarded.loop.step, status=status, time_s=time.time()))
+    if status == 0 and guarded.loop.step == 0:
+        print(_NOTHING.format(settings.target), file=sys.stderr)  # noqa: T201  a sentence for the person at the terminal
+        return NOTHING_SUPERVISED_STATUS
+    return status
+
+
+_NOTHING = (
+    "evenkeel: {} ended without calling optimizer.step(), so nothing was supervised. "
+    "Give the script that trains; updates written by hand are not seen yet."
+)
+
+
+def _outcome(settings: RunSettings, guarded: GuardedLoop) -> int:
+    try:
+        with listening(guarded):
+            status = _program(settings, guarded)
+            guarded.finish()
+    except TrainingStopped as stop:
+        return exit_status(stop)
+    return status
+
+
+def _program(settings: RunSettings, guarded: GuardedLoop) -> int:
+    try:
+        run_as_main(settings.target, settings.arguments, as_module=settings.as_module)
+    except TrainingStopped:
+        raise
+    except SystemExit as stop:
+        return exit_status(stop)
+    except BaseException:
+        guarded.finish()
+        sys.excepthook = without_our_frames(sys.excepthook)
+        raise
+    return 0

@@ -1,0 +1,1 @@
+"""Looking at tensors: measure them, name them."""

@@ -1,0 +1,107 @@
+"""Measure tensors: one suspicion over many, exact counts of one, and a digest of their bits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from evenkeel.core.stats import TensorStats
+
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
+
+def can_be_nonfinite(tensor: Tensor) -> bool:
+    """Whether the dtype has NaN and infinities, and there are elements in memory to look at."""
+    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() > 0 and not tensor.is_meta
+
+
+def dense(tensor: Tensor) -> Tensor:
+    """The stored values as a plain real tensor: values of a sparse one, (re, im) of a complex one, no graph."""
+    values = tensor.detach()
+    if values.layout != torch.strided:
+        values = values.coalesce().values() if values.layout == torch.sparse_coo else values.values()
+    return torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
+
+
+def suspicion(tensors: Iterable[Tensor]) -> Tensor | None:
+    """One number that is not finite whenever any element of any tensor is not.
+
+    It may also be non-finite when all elements are finite (their sum overflows), so a suspicion has to be confirmed
+    with `first_nonfinite`. Shape: 0-d, on the device of the first tensor; None when there is nothing to look at.
+    Cost: one read of each tensor, one small tensor each, no host sync.
+    """
+    sums = [dense(t).sum(dtype=_WIDE.get(t.dtype)) for t in tensors if can_be_nonfinite(t)]
+    if not sums:
+        return None
+    first = sums[0]
+    return torch.stack([s.to(first.device, first.dtype) for s in sums]).sum() if len(sums) > 1 else first
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether every element is finite. Exact. Cost: one read, one host sync."""
+    return not can_be_nonfinite(tensor) or bool(torch.isfinite(dense(tensor)).all())
+
+
+def describe(tensor: Tensor, name: str) -> TensorStats:
+    """Exact counts and range of one tensor. Cost: a few reads, one host sync each; for replays, not for the hot path."""
+    shell = TensorStats(
+        name=name,
+        shape=tuple(tensor.shape),
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        device=str(tensor.device),
+    )
+    if tensor.numel() == 0 or tensor.is_meta or tensor.is_quantized:
+        return shell
+    return _counted(dense(tensor), shell)
+
+
+def quick(tensor: Tensor, name: str) -> TensorStats | None:
+    """The range of a tensor in one read when all of it is finite, else None. Zeros are not counted."""
+    low, high = (float(v) for v in torch.aminmax(_comparable(dense(tensor))))
+    if not (abs(low) < float("inf") and abs(high) < float("inf")):
+        return None
+    return TensorStats(
+        name=name,
+        shape=tuple(tensor.shape),
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        device=str(tensor.device),
+        min=low,
+        max=high,
+    )
+
+
+def digest(tensors: Iterable[Tensor]) -> str:
+    """A fingerprint of the bits of tensors, every NaN taken as the same NaN. Cost: one copy to the host."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        values = dense(tensor)
+        if values.is_floating_point():
+            values = torch.where(values.isnan(), torch.full_like(values, float("nan")), values)
+        hasher.update(str((tuple(tensor.shape), tensor.dtype)).encode())
+        hasher.update(values.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return hasher.hexdigest()
+
+
+def _comparable(values: Tensor) -> Tensor:
+    """Widen the dtypes for which torch has no aminmax (the 8-bit floats)."""
+    return values.float() if values.is_floating_point() and values.element_size() == 1 else values
+
+
+def _counted(values: Tensor, shell: TensorStats) -> TensorStats:
+    values = _comparable(values)
+    finite = values[torch.isfinite(values)] if values.is_floating_point() else values
+    return TensorStats(
+        name=shell.name,
+        shape=shell.shape,
+        dtype=shell.dtype,
+        device=shell.device,
+        num_nan=int(values.isnan().sum()),
+        num_posinf=int(values.isposinf().sum()),
+        num_neginf=int(values.isneginf().sum()),
+        num_zero=int((values == 0).sum()),
+        min=float(finite.min()) if finite.numel() else None,
+        max=float(finite.max()) if finite.numel() else None,
+    )
