@@ -15,7 +15,7 @@ PUBLIC = {
     "EvenkeelError": "evenkeel.core.errors",
 }
 
-__all__ = ["EvenkeelError", "Guard", "Incident", "TrainingStopped", "UsageError"]  # noqa: F822  loaded on first use
+__all__ = ["EvenkeelError", "Guard", "Incident", "TrainingStopped", "UsageError"]
 __version__ = "0.1.0"
 
 

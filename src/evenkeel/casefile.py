@@ -28,9 +28,12 @@ _PHASES: dict[str, Phase] = {"gradient": "backward", "parameter": "optimizer", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """What the steps before the failing one looked like, oldest first."""
+class Scene:
+    """What is known of the loop at its failing step; histories oldest first."""
 
+    step: int  # 0-based count of optimizer.step() calls
+    names: Names
+    hand_outs: tuple[HandOut, ...]
     losses: tuple[float, ...] = ()
     weight_peaks: tuple[float, ...] = ()
 
@@ -45,13 +48,11 @@ class Replay:
     sighting: Sighting | None = None  # the symptom of the replay, whose tensors the trace knows
 
 
-def incident_of(
-    seen: Sighting, replay: Replay, *, step: int, names: Names, hand_outs: Sequence[HandOut], history: History, command: str
-) -> Incident:
-    """Write the case file of step `step` (0-based count of optimizer.step() calls)."""
-    located = _located(replay, names, hand_outs)
+def incident_of(seen: Sighting, replay: Replay, scene: Scene, *, command: str) -> Incident:
+    """Write the case file of the step in which `seen` was seen, from its replay."""
+    located = _located(replay, scene.names, scene.hand_outs)
     case = Case(
-        step=step,
+        step=scene.step,
         phase=located.phase,
         symptom=seen.symptom,
         reproduced=replay.reproduced,
@@ -61,8 +62,8 @@ def incident_of(
         upstream=located.upstream,
         incoming=located.incoming,
         leaves=located.leaves,
-        losses=history.losses,
-        weight_peaks=history.weight_peaks,
+        losses=scene.losses,
+        weight_peaks=scene.weight_peaks,
     )
     return explained(case, how=replay.how, command=command)
 

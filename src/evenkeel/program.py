@@ -13,7 +13,7 @@ from pathlib import Path
 ExceptHook = Callable[[type[BaseException], BaseException, types.TracebackType | None], object]
 
 _RUNPY = ("<frozen runpy>", runpy.__file__)
-_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_OURS = f"{Path(__file__).parent}{os.sep}"
 
 
 def run_as_main(target: str, arguments: Sequence[str], *, as_module: bool) -> None:
@@ -22,7 +22,7 @@ def run_as_main(target: str, arguments: Sequence[str], *, as_module: bool) -> No
     Raises whatever the program raises, SystemExit included.
     """
     if as_module:
-        sys.path.insert(0, os.getcwd())
+        sys.path.insert(0, str(Path.cwd()))
         sys.argv = [target, *arguments]
         runpy.run_module(target, run_name="__main__", alter_sys=True)
         return

@@ -124,6 +124,10 @@ class Retrace:
         self.forward_begins()
         self._loop.heard_loss(losses)
 
+    def gradients_cleared(self) -> None:
+        """Losses so far were thrown away."""
+        self._loop.gradients_cleared()
+
     def before_update(self, optimizer: Optimizer) -> None:
         """End here when the symptom shows before the update; else trace the update too."""
         self.forward_begins()
@@ -162,15 +166,8 @@ class Retrace:
             return
         self._observation.stop()
         same = seen.bits == self._plan["bits"] and list(seen.symptom.names) == self._plan["names"]
-        incident = incident_of(
-            seen,
-            Replay(how=IN_CHILD, reproduced=same, trace=self._observation.trace, sighting=seen),
-            step=self._loop.step,
-            names=self._loop.names,
-            hand_outs=self._loop.window.hand_outs,
-            history=self._loop.history(optimizer),
-            command=self._plan["command"],
-        )
+        replay = Replay(how=IN_CHILD, reproduced=same, trace=self._observation.trace, sighting=seen)
+        incident = incident_of(seen, replay, self._loop.scene(optimizer), command=self._plan["command"])
         draft = self._directory / ".incident.json"
         draft.write_text(to_json(incident))
         draft.replace(self._directory / "incident.json")

@@ -9,15 +9,17 @@ from typing import Annotated
 import typer
 
 from evenkeel.core.errors import UsageError
-from evenkeel.diagnose.catalogue import CauseRule, catalogue
+from evenkeel.diagnose.catalogue import catalogue
+from evenkeel.diagnose.rule import CauseRule
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command("explain")
 def explain(
     code_or_name: Annotated[
-        str | None, typer.Argument(metavar="[CODE_OR_NAME]", help="EK201 or log_of_nonpositive; nothing lists all.")
+        str | None,
+        typer.Argument(metavar="CODE_OR_NAME", help="EK201 or log_of_nonpositive; without it, all are listed."),
     ] = None,
 ) -> None:
     """Print the manual page of a cause."""

@@ -36,7 +36,7 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001  a flag of the command line
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"evenkeel {evenkeel.__version__}")
         raise typer.Exit
@@ -46,7 +46,8 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001  a flag of the command
 def evenkeel_command(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
     ] = False,
 ) -> None:
     """Numerical health for PyTorch training: find the first bad number and prove why it is bad."""

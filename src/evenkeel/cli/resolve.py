@@ -1,4 +1,4 @@
-"""What `evenkeel run` was asked for, checked and made definite. Nothing is written before all of it is right."""
+"""What `evenkeel run` was asked for, checked and made definite; the output directory is made last."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_script(script: Path) -> None:
     if not script.is_file():
         siblings = [path.name for path in script.parent.glob("*.py")]
         near = difflib.get_close_matches(script.name, siblings, n=1)
-        hint = f"did you mean {script.with_name(near[0])}?" if near else "check the path; for a module, use -m"
+        hint = f"did you mean {script.with_name(near[0])}?" if near else "for a module, use -m"
         raise UsageError(f"there is no file {script} in {Path.cwd()}; {hint}")
 
 
@@ -76,13 +76,15 @@ def check_module(name: str) -> None:
     """
     spec = _find(name)
     if spec is None:
-        raise UsageError(f"there is no module {name}: the current directory and sys.path were searched; for a file, leave out -m")
+        raise UsageError(f"no module {name} in the current directory or on sys.path; for a file, leave out -m")
     if spec.submodule_search_locations is not None and _find_inside(spec, "__main__") is None:
         raise UsageError(f"{name} is a package without a __main__; name the module in it, as in -m {name}.train")
 
 
 def claim(directory: Path) -> Path:
-    """Make `directory`, or take it when it is there and empty; the absolute path, since a script may change directory.
+    """Make `directory`, or take it when it is there and empty.
+
+    Returns: its absolute path, because a script may change directory.
 
     Raises:
         UsageError: it is a file, it holds something already, or it cannot be written to.
@@ -93,11 +95,11 @@ def claim(directory: Path) -> Path:
     except FileExistsError as error:
         raise UsageError(f"--out {directory} is a file; name a directory that is new or empty") from error
     except OSError as error:
-        raise UsageError(f"--out {directory} cannot be made or read: {error.strerror}; choose another directory") from error
+        raise UsageError(f"--out {directory}: {error.strerror}; choose another directory") from error
     if held:
         raise UsageError(
-            f"--out {directory} is not empty (it holds {_listed(held)}) and each run has a directory of its own; "
-            "choose another, or remove it"
+            f"--out {directory} is not empty (it holds {_listed(held)}); "
+            "each run has a directory of its own: choose another, or remove it"
         )
     if not os.access(directory, os.W_OK | os.X_OK):
         raise UsageError(f"--out {directory} is not writable; choose another directory")
@@ -108,14 +110,25 @@ def _default_directory(asked: Asked) -> Path:
     name = asked.target if asked.as_module else Path(asked.target).stem
     first = DEFAULT_PARENT / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
-    return claim(next(path for path in itertools.chain([first], others) if not path.exists()))
+    return next(path for path in itertools.chain([first], others) if _is_made(path)).resolve()
+
+
+def _is_made(directory: Path) -> bool:
+    """Make it, unless another run has: two that start in the same second never share one."""
+    try:
+        directory.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise UsageError(f"{directory} cannot be made: {error.strerror}; name a directory with --out") from error
+    return True
 
 
 def _find(name: str) -> ModuleSpec | None:
     top, *inner = name.split(".")
     if not all((top, *inner)):
         return None
-    # `python -m` looks into the current directory first; finders of editable installs come after the plain path.
+    # `python -m` looks into the current directory first; editable installs have finders of their own.
     spec = PathFinder.find_spec(top, [str(Path.cwd()), *sys.path]) or importlib.util.find_spec(top)
     for part in inner:
         spec = None if spec is None else _find_inside(spec, part)

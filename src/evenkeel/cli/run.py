@@ -10,7 +10,7 @@ import typer
 from evenkeel.cli.resolve import Asked, resolve
 from evenkeel.core.settings import Policy
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command("run", context_settings={"allow_interspersed_args": False})
@@ -18,13 +18,14 @@ def run(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The script, or with -m the module.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Everything after TARGET goes to the program.")
+        list[str] | None,
+        typer.Argument(metavar="ARGS", help="Everything after TARGET goes to the program."),
     ] = None,
     *,
     as_module: Annotated[bool, typer.Option("-m", help="TARGET is a module, as in python -m.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where the journal and reports go; new or empty. [default: evenkeel-runs/NAME-TIME]"),
+        typer.Option(help="New or empty directory for journal and reports. [default: evenkeel-runs/NAME-TIME]"),
     ] = None,
     policy: Annotated[
         Policy, typer.Option(help="At the first bad number: stop before the update, or only report it.")

@@ -1,8 +1,8 @@
 """The errors that evenkeel raises.
 
-    EvenkeelError
-    └── UsageError          the command or the call is wrong; exit status 2
-    TrainingStopped         not an error: SystemExit with status 3, raised where the bad step was to be updated
+EvenkeelError
+└── UsageError          the command or the call is wrong; exit status 2
+TrainingStopped         not an error: SystemExit with status 3, raised where the bad step was to be updated
 """
 
 from __future__ import annotations

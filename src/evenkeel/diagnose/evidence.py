@@ -65,7 +65,7 @@ _DENOMINATORS = {"reciprocal": "self", "rsqrt": "self", "pow": "self", "div": "o
 
 
 def base(operation: Operation) -> str:
-    """The operation's plain name: `_softmax` and `softmax_` are `softmax`, `nll_loss_forward` is `nll_loss`."""
+    """The plain name: `_softmax` and `softmax_` are `softmax`, `nll_loss_forward` is `nll_loss`."""
     name = operation.function.strip("_").removesuffix("_forward")
     return _ALIASES.get(name, name)
 
@@ -125,7 +125,7 @@ def operands(origin: Origin, name: str) -> tuple[float, ...]:
 
 
 def num_zeros(stats: TensorStats) -> int:
-    """How many elements are exactly 0; at least 1 when 0 is the smallest or the largest, though none was counted."""
+    """How many elements are exactly 0; where none was counted, 1 if 0 is the smallest or largest."""
     if stats.num_zero is not None:
         return stats.num_zero
     return int(stats.min == 0.0 or stats.max == 0.0)
@@ -160,8 +160,8 @@ def upstream(case: Case, names: Collection[str], *, within: int = 8) -> Operatio
 def maker(case: Case, stats: TensorStats) -> Operation | None:
     """The operation that made an argument of the origin, told by dtype and range; copies are looked through.
 
-    A producer of the same number of elements is preferred; among equals the last, because a denominator is the last
-    argument and producers stand in the order of the arguments.
+    A producer of the same number of elements is preferred; among equals the last, since a denominator is the
+    last argument and producers stand in the order of the arguments.
     """
     operation = case.origin.operation if case.origin is not None else None
     direct = case.upstream[: len(operation.inputs)] if operation is not None else ()
@@ -215,7 +215,7 @@ def acting(origin: Origin) -> Operation:
 
 
 def hidden_in_forward(case: Case) -> Origin | None:
-    """The origin, if its infinity did no harm in forward and became NaN only where gradients were computed."""
+    """The origin, if its infinity did no harm in forward and became NaN where gradients were computed."""
     origin = born(case)
     if origin is None or in_backward(origin) or case.symptom.kind == "loss":
         return None

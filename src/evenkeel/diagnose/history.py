@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -24,13 +25,13 @@ def largest(case: Case, kind: LeafKind) -> Leaf | None:
 def growth(values: Sequence[float]) -> float:
     """How many times the last value exceeds what was usual; 1 when there is too little to compare.
 
-    A series that only rises is compared with its first value, any other with its median: one lucky small value at
-    the beginning of a noisy series is no growth.
+    A series that only rises is compared with its first value, any other with its median: one lucky small
+    value at the beginning of a noisy series is no growth.
     """
     sizes = [abs(value) for value in values if math.isfinite(value)]
     if len(sizes) < 2:  # noqa: PLR2004 - one value cannot have grown
         return 1.0
-    rises = all(before < after for before, after in zip(sizes, sizes[1:], strict=False))
+    rises = all(before < after for before, after in itertools.pairwise(sizes))
     usual = sizes[0] if rises else statistics.median(sizes)
     return sizes[-1] / usual if usual > 0.0 else 1.0
 

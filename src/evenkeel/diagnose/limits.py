@@ -60,5 +60,5 @@ HALF = frozenset({"float16", "bfloat16", "float8_e5m2", "float8_e4m3fn"})
 
 
 def limits_of(dtype: str) -> FloatLimits | None:
-    """The limits of a dtype, a complex one taken by its parts; None for integers, bool and unknown formats."""
+    """The limits of a dtype, a complex one taken by its parts; None for integers and unknown formats."""
     return _LIMITS.get(_COMPLEX.get(dtype, dtype))

@@ -60,14 +60,14 @@ def leaf(entering: Leaf) -> str:
 
 
 def cite(operation: Operation) -> str:
-    """Where an operation stands: ` (train.py:41 in loss_fn)`, else its module, else nothing; ready to append."""
+    """Where an operation stands, ready to append: ` (train.py:41 in loss_fn)`, else its module."""
     if operation.place is not None:
         return f" ({operation.place})"
     return f" (in module {operation.module})" if operation.module else ""
 
 
 def at(origin: Origin) -> str:
-    """Where the bad elements lie: ` at [3, 1] and 17 more`; nothing for a scalar or when none was looked at."""
+    """Where the bad elements lie: ` at [3, 1] and 17 more`; nothing for a scalar or if none was kept."""
     if not origin.elements or not origin.elements[0].index:
         return ""
     outputs = (origin.derivative or origin.operation).outputs

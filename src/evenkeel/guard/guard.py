@@ -141,6 +141,10 @@ class GuardedLoop:
         self._get_to_know()
         self.loop.heard_loss(losses)
 
+    def gradients_cleared(self) -> None:
+        """See `StepListener`."""
+        self.loop.gradients_cleared()
+
     def before_update(self, optimizer: Optimizer) -> None:
         """See `StepListener`."""
         if self._guards(optimizer):
@@ -198,15 +202,7 @@ class GuardedLoop:
         self._conclude(self._incident(replay, self._sighting, self._optimizer))
 
     def _incident(self, replay: Replay, sighting: Sighting, optimizer: Optimizer) -> Incident:
-        return incident_of(
-            sighting,
-            replay,
-            step=self.loop.step,
-            names=self.loop.names,
-            hand_outs=self.loop.window.hand_outs,
-            history=self.loop.history(optimizer),
-            command=self._command,
-        )
+        return incident_of(sighting, replay, self.loop.scene(optimizer), command=self._command)
 
     def _conclude(self, incident: Incident) -> None:
         case = incident.case

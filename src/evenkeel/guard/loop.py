@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from evenkeel.casefile import History
+from evenkeel.casefile import Scene
 from evenkeel.detect.nonfinite import Sighting, Watched, look, look_at_parameters, worst
 from evenkeel.locate.modules import Names
 from evenkeel.step.snapshot import BufferCopy
@@ -58,6 +58,11 @@ class Loop:
         self.window.backward_began()
         self.losses.extend(loss.detach() for loss in losses)
 
+    def gradients_cleared(self) -> None:
+        """Losses and batches so far were thrown away, or applied already."""
+        self.losses.clear()
+        self.window.gradients_cleared()
+
     def judge(self, optimizer: Optimizer) -> Sighting | None:
         """Judge losses, the gradients of this optimizer, and buffers."""
         gradients = [(p, p.grad) for p in parameters_of(optimizer) if p.grad is not None]
@@ -85,9 +90,15 @@ class Loop:
             self.buffers.refresh()
         return loss
 
-    def history(self, optimizer: Optimizer) -> History:
-        """Losses and the largest weights of the steps before this one."""
-        return History(losses=tuple(self._past_losses), weight_peaks=(*self._peaks, worst(parameters_of(optimizer))))
+    def scene(self, optimizer: Optimizer) -> Scene:
+        """What is known at the step under way."""
+        return Scene(
+            step=self.step,
+            names=self.names,
+            hand_outs=tuple(self.window.hand_outs),
+            losses=tuple(self._past_losses),
+            weight_peaks=(*self._peaks, worst(parameters_of(optimizer))),
+        )
 
     def name_of(self, tensor: Tensor) -> str:
         """The dotted name of a parameter or buffer; its place in the optimizer when no module holds it."""

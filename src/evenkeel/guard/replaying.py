@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from evenkeel.casefile import Replay
 from evenkeel.detect.nonfinite import Sighting
-from evenkeel.guard.loop import Loop
+from evenkeel.guard.loop import Loop, parameters_of
 from evenkeel.locate.observation import Observation
 from evenkeel.step.replay import Rewind, Withheld, forget_gradients
 
@@ -28,11 +28,15 @@ class Replaying:
         self._rewind = Rewind(id(optimizer), len(loop.window.updates), loop.window, loop.buffers)
         self._observation = Observation(loop.names)
         self._withheld: Withheld | None = None
+        self._versions = versions_of(optimizer)
 
     def begin(self, optimizer: Optimizer) -> None:
         """Put the step's beginning back and observe from here, or from its first batch."""
         if not self._rewind.possible:
             self.give_up("the loop wrote into its batch, so it cannot be handed out again")
+            return
+        if self._loop.step > 0 and self._loop.judge_update(optimizer) is not None:  # they were finite a step ago
+            self.give_up("the step itself wrote into the parameters")
             return
         forget_gradients((*self._loop.optimizers.values(), optimizer))
         self._rewind.put_back()
@@ -61,7 +65,7 @@ class Replaying:
             return
         self._observation.stop()
         again = self._loop.judge(optimizer)
-        reproduced = self._target.repeats(again)
+        reproduced = self._target.repeats(again) and versions_of(optimizer) == self._versions
         self._ended(Replay(how=IN_PROCESS, reproduced=reproduced, trace=self._observation.trace, sighting=again))
 
     def after_update(self, _optimizer: Optimizer) -> None:
@@ -76,3 +80,8 @@ class Replaying:
         """End without a repeated step."""
         self._observation.stop()
         self._ended(Replay(how=f"not repeated: {why}", reproduced=False))
+
+
+def versions_of(optimizer: Optimizer) -> tuple[int, ...]:
+    """How often each parameter was written to: a step that writes to them by itself does not come again the same."""
+    return tuple(p._version for p in parameters_of(optimizer))

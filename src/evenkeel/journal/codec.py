@@ -1,11 +1,12 @@
 """An event as one line of JSON, and back.
 
     {"e":"run","c":"train.py --lr 1","t":1700000000.0,"r":0}      RunStarted
-    {"e":"step","n":12,"l":0.693}                                 StepDone; "l" may be null, "nan", "inf", "-inf"
+    {"e":"step","n":12,"l":0.693}                                 StepDone
     {"e":"bad","n":13,"k":"loss","w":"loss"}                      StepBad
     {"e":"replay","n":13,"h":"in process","ok":true}              Replayed
     {"e":"end","n":13,"s":3,"t":1700000060.0}                     RunEnded
 
+A loss may also be null (not read) or one of the words "nan", "inf", "-inf".
 Keys are short because a run has millions of step lines. Keys that are not known are ignored, so that a later
 version may add some.
 """
@@ -81,7 +82,9 @@ def _event_of(fields: Fields) -> Event:
             return Replayed(step=_count(fields, "n"), how=_text(fields, "h"), reproduced=_flag(fields, "ok"))
         case "end":
             return RunEnded(
-                num_steps=_count(fields, "n"), status=_count(fields, "s"), time_s=number_from_json(fields["t"])
+                num_steps=_count(fields, "n"),
+                status=_count(fields, "s"),
+                time_s=number_from_json(fields["t"]),
             )
         case kind:
             raise ValueError(f"unknown kind of event {kind!r}; known are {', '.join(KINDS)}")

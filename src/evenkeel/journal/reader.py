@@ -23,13 +23,21 @@ def read(path: Path) -> Reading:
     Raises:
         OSError: there is no such file, or it may not be read.
     """
-    *lines, rest = path.read_bytes().split(b"\n")  # a whole line ends with a newline, so `rest` is empty or torn
+    *lines, rest = path.read_bytes().split(b"\n")  # every whole line ends with a newline
     events: list[Event] = []
     unreadable: list[str] = []
     for number, line in enumerate([*lines, rest] if rest else lines, start=1):
-        try:
-            events.append(decode(line.decode("utf-8", errors="backslashreplace")))
-        except UnreadableLine as error:
-            where = f"line {number}" if number <= len(lines) else f"line {number}, the last, cut off in the middle,"
-            unreadable.append(f"{where} of {path.name}: {error}")
+        found = _event_or_error(line)
+        if isinstance(found, UnreadableLine):
+            cut_off = ", the last, cut off in the middle" if number > len(lines) else ""
+            unreadable.append(f"{path.name}, line {number}{cut_off}: {found}")
+        else:
+            events.append(found)
     return Reading(events=tuple(events), unreadable=tuple(unreadable))
+
+
+def _event_or_error(line: bytes) -> Event | UnreadableLine:
+    try:
+        return decode(line.decode("utf-8", errors="backslashreplace"))
+    except UnreadableLine as error:
+        return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import final
 
 from evenkeel.core.events import Event
 from evenkeel.journal.codec import encode
@@ -15,11 +16,12 @@ def journal_path(directory: Path, rank: int = 0) -> Path:
     return directory / f"journal-rank{rank}.jsonl"
 
 
+@final
 class Journal:
     """An open journal file; the parent directory must exist.
 
-    Each event is one unbuffered write at the end of the file, so a killed process loses nothing that was recorded,
-    and a child process may write to the same file. An earlier line that was torn is closed first and kept.
+    Each event is one unbuffered write at the end of the file, so a killed process loses nothing that was
+    recorded. A line that an earlier writer left torn is closed first and kept.
 
     Example:
         with Journal(journal_path(out)) as journal:

@@ -84,9 +84,7 @@ def _training(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) 
     return any(d.name in {"training", "train"} and value is True for d, value in _bound(func, args, kwargs))
 
 
-def _bound(
-    func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Iterator[tuple[torch.Argument, Any]]:
+def _bound(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[torch.Argument, Any]]:
     declared = func._schema.arguments
     yield from zip(declared, args, strict=False)  # trailing arguments may be left to their defaults
     for argument in declared[len(args) :]:

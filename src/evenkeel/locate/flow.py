@@ -87,8 +87,9 @@ def walk_back(records: Sequence[Record], record: int, storage: int, tensor_mask:
     for position, written in enumerate(records[record].writes):
         if written.storage == storage and written.bad:
             everything = written.nonfinite()
-            fits = tensor_mask is not None and tensor_mask.shape == everything.shape
-            walk.arrive(record, position, everything & tensor_mask if fits and tensor_mask is not None else everything, None)
+            if tensor_mask is not None and tensor_mask.shape == everything.shape:
+                everything = everything & tensor_mask
+            walk.arrive(record, position, everything, None)
     return walk.run()
 
 

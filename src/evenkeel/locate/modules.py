@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,10 +75,10 @@ class RunningModule:
     def following(self) -> Iterator[None]:
         """Follow every module's forward while the context lasts."""
 
-        def enter(module: nn.Module, _args: Any) -> None:
+        def enter(module: nn.Module, _args: object) -> None:
             self._stack.append(module)
 
-        def leave(_module: nn.Module, _args: Any, _output: Any) -> None:
+        def leave(_module: nn.Module, _args: object, _output: object) -> None:
             self._stack.pop()
 
         handles = [

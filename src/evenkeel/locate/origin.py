@@ -53,13 +53,14 @@ def locate(trace: Trace, symptom: Sequence[Tensor], num_samples: int | None, nam
     ranked = sorted(births, key=_preference)
     best = ranked[0]
     record = _answerable(best)
+    derivative = _derivative(best, record)
     return Located(
         phase=_phase(best, record, leaves),
         origin=_origin(best, trace, leaves, num_samples),
         others=_others(ranked, record, trace, leaves, num_samples),
         chain=_chain(best, trace.records[first]),
         upstream=_upstream(record, trace),
-        incoming=_ancestors(record, trace) if record.forward is not None else (),
+        incoming=_ancestors(derivative, trace) if derivative is not None else (),
         leaves=tuple(leaves.values()),
     )
 
@@ -86,7 +87,7 @@ def _is_constant(birth: Birth) -> bool:
 
 
 def _any(mask: Tensor | None, relevant: Tensor) -> Tensor:
-    return (mask & relevant).any() if mask is not None else torch.tensor(False)
+    return (mask & relevant).any() if mask is not None else torch.zeros((), dtype=torch.bool)
 
 
 def _answerable(birth: Birth) -> Record:
@@ -102,28 +103,39 @@ def _phase(birth: Birth, record: Record, leaves: Leaves) -> Phase:
         leaf = leaves.get(birth.touch.storage)
         if leaf is not None:
             return "data" if leaf.kind in _DATA else "state"
-    return record.phase
+    return "backward" if _derivative(birth, record) is not None else record.phase
 
 
 def _origin(birth: Birth, trace: Trace, leaves: Leaves, num_samples: int | None) -> Origin:
     record = _answerable(birth)
-    forward = trace.records[record.forward] if record.forward is not None else None
-    named = forward or record
+    named = trace.records[record.forward] if record.forward is not None else record
+    derivative = _derivative(birth, record)
     relevant = birth.relevant if record is birth.record else _bad_output(record)
     leaf = leaves.get(birth.touch.storage) if birth.kind == "leaf" else None
+    shown = derivative or record
     return Origin(
         operation=named.operation(),
-        derivative=record.operation() if forward is not None else None,
+        derivative=derivative.operation() if derivative is not None else None,
         leaf=leaf if record is birth.record else None,
-        elements=tuple(e for e in record.elements if _is_relevant(e.index, relevant)) or record.elements,
+        elements=tuple(e for e in shown.elements if _is_relevant(e.index, relevant)) or shown.elements,
         samples=() if leaf is not None and leaf.kind not in _DATA else rows_of_batch(relevant, num_samples),
         num_samples=num_samples,
         module=named.module,
     )
 
 
+def _derivative(birth: Birth, record: Record) -> Record | None:
+    """The backward operation that failed: the origin itself, or the one that met its infinity (0 times inf)."""
+    if record.phase == "backward":
+        return record
+    met = birth.became_nan
+    return met if met is not None and met.phase == "backward" else None
+
+
 def _is_relevant(index: tuple[int, ...], relevant: Tensor) -> bool:
-    return len(index) == relevant.dim() and all(i < n for i, n in zip(index, relevant.shape, strict=True)) and bool(relevant[index])
+    if len(index) != relevant.dim() or any(i >= n for i, n in zip(index, relevant.shape, strict=True)):
+        return False  # an element of another output of the same operation
+    return bool(relevant[index])
 
 
 def _bad_output(record: Record) -> Tensor:
@@ -143,7 +155,7 @@ def _others(
 
 
 def _chain(birth: Birth, last: Record) -> tuple[Link, ...]:
-    links = []
+    links: list[Link] = []
     if birth.kind in _ROLES:
         links.append(Link(role=_ROLES[birth.kind], operation=birth.record.operation()))
     if birth.became_nan is not None:
@@ -158,7 +170,8 @@ def _upstream(record: Record, trace: Trace) -> tuple[Operation, ...]:
 
 def _ancestors(record: Record, trace: Trace) -> tuple[Operation, ...]:
     """Breadth first over the writers of what was read; views are no operations of their own."""
-    queue, seen, found = deque([record.index]), {record.index}, []
+    queue, seen = deque([record.index]), {record.index}
+    found: list[Operation] = []
     while queue and len(found) < _MOST_UPSTREAM:
         for read in trace.records[queue.popleft()].reads:
             writer = read.writer

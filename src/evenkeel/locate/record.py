@@ -102,4 +102,4 @@ def storage_of(tensor: Tensor) -> int:
     """A key that all views of the same memory share, and the memory alone once it is gone."""
     if tensor.layout != torch.strided:
         return id(tensor)
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)

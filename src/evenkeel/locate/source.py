@@ -7,6 +7,7 @@ import linecache
 import os
 import sys
 import sysconfig
+from pathlib import Path
 from types import FrameType
 from typing import Literal, NamedTuple
 
@@ -16,9 +17,9 @@ from evenkeel.core.place import Place
 
 Owner = Literal["user", "library", "torch", "observer"]
 
-_TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+_TORCH = f"{Path(torch.__file__).parent}{os.sep}"
 _PUBLIC = tuple(_TORCH + part for part in (f"nn{os.sep}functional.py", "functional.py", f"nn{os.sep}utils{os.sep}"))
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OURS = f"{Path(__file__).resolve().parent.parent}{os.sep}"
 _LIBRARIES = tuple(
     os.path.realpath(path) + os.sep for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
 )
@@ -60,7 +61,7 @@ def owner_of(filename: str) -> Owner:
     """Whose file a code object comes from."""
     if filename.startswith("<"):  # generated code, except what a person typed
         return "user" if filename.startswith(("<stdin", "<ipython")) else "library"
-    path = os.path.realpath(filename) if os.path.exists(filename) else filename
+    path = os.path.realpath(filename)
     if path.startswith(_TORCH) or filename.startswith(_TORCH):
         return "torch"
     if path.startswith(_OURS):

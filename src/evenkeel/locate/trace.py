@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from evenkeel.core.operation import Element, Phase
 from evenkeel.core.stats import TensorStats
 from evenkeel.locate.arguments import Argument, base_name, dimensions, numbers, tensor_arguments
+from evenkeel.locate.nodes import last_node, running_node
 from evenkeel.locate.record import Record, Touch, storage_of
 from evenkeel.locate.source import Sight, running_line
 from evenkeel.tensors.measure import can_be_nonfinite, dense, describe, quick
@@ -21,7 +22,8 @@ from evenkeel.tensors.measure import can_be_nonfinite, dense, describe, quick
 _MOST_ELEMENTS = 32
 _UNFILLED = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 
-class Trace(TorchDispatchMode):
+
+class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves the base untyped
     """A dispatch mode that records operations while `active`; see `Record` for what it keeps.
 
     Memory: statistics per operation, and masks (1 byte an element) of tensors with non-finite elements.
@@ -30,7 +32,7 @@ class Trace(TorchDispatchMode):
 
     def __init__(self, module_path: Callable[[], str]) -> None:
         """Begin inactive. `module_path` tells which module is running."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.records: list[Record] = []
         self.leaves: dict[int, TensorStats] = {}  # by storage: what no operation wrote, as first read
         self.active = False
@@ -70,9 +72,9 @@ class Trace(TorchDispatchMode):
         return result
 
     def _recorded(self, func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Record:
-        node = torch._C._current_autograd_node()
+        node = running_node()
         sight = running_line()
-        forward = self._owner_of_node(node)
+        forward = None if node is None else self._node_owners.get(node)
         record = Record(
             index=len(self.records),
             op=str(func),
@@ -88,11 +90,8 @@ class Trace(TorchDispatchMode):
         )
         if node is not None:
             self._borrow_place(record, sight)
-        self._node_owners.setdefault(torch.autograd._get_sequence_nr() - 1, record.index)
+        self._node_owners.setdefault(last_node(), record.index)
         return record
-
-    def _owner_of_node(self, node: Any) -> int | None:
-        return None if node is None else self._node_owners.get(node._sequence_nr())
 
     def _borrow_place(self, record: Record, sight: Sight) -> None:
         """Give a backward operation the line, function and module of its forward operation."""

@@ -26,7 +26,7 @@ def from_json(text: str) -> Incident:
     """The incident that `to_json` wrote, exactly.
 
     Raises:
-        UsageError: the text is no JSON, is of another schema, lacks a field, or holds a value of another type.
+        UsageError: the text is no JSON, is of another schema, lacks a field, or has a value of a wrong type.
     """
     try:
         given = expect(dict, json.loads(text), "incident")
@@ -76,7 +76,7 @@ def _link(link: Link) -> Object:
 
 
 def _origin(origin: Origin) -> Object:
-    """The operation's keys and the origin's side by side; the operation's own module is `innermost_module`."""
+    """Operation and origin side by side; the operation's own module becomes `innermost_module`."""
     fields = to_plain(origin)
     del fields["operation"]
     return {
@@ -94,8 +94,7 @@ def _unfolded(given: Object) -> Object:
         **given,
         "origin": None if origin is None else _unfolded_origin(origin, "origin"),
         "chain": [
-            {"role": link.get("role"), "operation": _unfolded_operation(link)}
-            for link in _objects(given, "chain")
+            {"role": link.get("role"), "operation": _unfolded_operation(link)} for link in _objects(given, "chain")
         ],
         "others": [_unfolded_origin(other, "others") for other in _objects(given, "others")],
         "upstream": [_unfolded_operation(operation) for operation in _objects(given, "upstream")],
@@ -106,7 +105,8 @@ def _unfolded(given: Object) -> Object:
 
 
 def _objects(given: Object, key: str) -> list[Object]:
-    return [expect(dict, item, f"incident.{key}") for item in expect(list, given.get(key, []), f"incident.{key}")]
+    at = f"incident.{key}"
+    return [expect(dict, item, at) for item in expect(list, given.get(key, []), at)]
 
 
 def _unfolded_operation(fields: Object) -> Object:
@@ -117,9 +117,7 @@ def _unfolded_operation(fields: Object) -> Object:
 def _unfolded_origin(given: object, at: str) -> Object:
     fields = expect(dict, given, f"incident.{at}")
     derivative = fields.get("derivative")
+    if derivative is not None:
+        derivative = _unfolded_operation(expect(dict, derivative, f"incident.{at}.derivative"))
     operation = {**fields, "module": fields.get("innermost_module", fields.get("module", ""))}
-    return {
-        **fields,
-        "operation": _unfolded_operation(operation),
-        "derivative": None if derivative is None else _unfolded_operation(expect(dict, derivative, f"incident.{at}")),
-    }
+    return {**fields, "operation": _unfolded_operation(operation), "derivative": derivative}

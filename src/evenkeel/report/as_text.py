@@ -55,9 +55,9 @@ def _rows(incident: Incident) -> Iterator[Row]:
     if incident.experiments:
         yield "tried", _lines(map(_experiment, incident.experiments))
     if summary.advice(incident):
-        yield "do", Group(*map(_advice, summary.advice(incident)))
+        yield "do", _advice(summary.advice(incident))
     if incident.report or incident.capsule:
-        yield "files", _lines(path for path in (incident.report, incident.capsule) if path)
+        yield "files", _lines(words.short(path) for path in (incident.report, incident.capsule) if path)
 
 
 def _origin_rows(origin: Origin) -> Iterator[Row]:
@@ -102,7 +102,7 @@ def _tensors(origin: Origin) -> Table:
 def _add_tensors(table: Table, operation: Operation) -> None:
     for direction, tensors in (("in", operation.inputs), ("out", operation.outputs)):
         for stats in tensors:
-            table.add_row(f"{operation.function} {direction}", *_cells(stats))
+            table.add_row(Text(f"{operation.function} {direction}"), *_cells(stats))
 
 
 def _cells(stats: TensorStats) -> tuple[Text, ...]:
@@ -115,11 +115,16 @@ def _cells(stats: TensorStats) -> tuple[Text, ...]:
 def _chain(chain: tuple[Link, ...]) -> Table:
     table = Table.grid(padding=(0, 2))
     for number, link in enumerate(chain, start=1):
-        place = link.operation.place
-        source = f"  {place.source}" if place else ""
-        cited = words.cite(place) if place else link.operation.module
-        table.add_row(f"{number}.", link.role, Text(words.name_of(link.operation)), Text(cited + source))
+        table.add_row(f"{number}.", link.role, Text(words.name_of(link.operation)), Group(*_station(link.operation)))
     return table
+
+
+def _station(operation: Operation) -> Iterator[Text]:
+    if operation.place is None:
+        yield Text(f"module {operation.module}" if operation.module else "no line of your own code")
+    else:
+        yield Text(words.cite(operation.place))
+        yield Text(operation.place.source, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _why(causes: tuple[Cause, ...]) -> Group:
@@ -142,9 +147,12 @@ def _experiment(experiment: Experiment) -> str:
     return f"{experiment.name} ({experiment.changed}): {'healthy' if experiment.healthy else 'still bad'}{loss}"
 
 
-def _advice(item: Advice) -> Group:
-    diff = (Text(f"  {line}", style=_diff_style(line)) for line in (item.diff or "").splitlines())
-    return Group(Text(item.text), Text(f"({summary.verified(item)})", style="dim"), *diff)
+def _advice(items: tuple[Advice, ...]) -> Table:
+    table = Table.grid(padding=(0, 1))
+    for number, item in enumerate(items, start=1):
+        diff = (Text(line, style=_diff_style(line)) for line in (item.diff or "").splitlines())
+        table.add_row(f"{number}.", Group(Text(item.text), Text(f"({summary.verified(item)})", style="dim"), *diff))
+    return table
 
 
 def _diff_style(line: str) -> str:

@@ -11,7 +11,13 @@ from evenkeel.journal.numbers import number_from_json, number_to_json
 
 Value = TypeVar("Value")
 
-WORDS: dict[type, str] = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "an object"}
+WORDS: dict[type, str] = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def to_plain(value: object) -> Any:  # noqa: ANN401  any JSON value
@@ -26,8 +32,8 @@ def to_plain(value: object) -> Any:  # noqa: ANN401  any JSON value
 def from_plain(kind: type[Value], plain: object, at: str) -> Value:
     """The dataclass `kind` that `to_plain` wrote; `at` says where it stands, for the errors.
 
-    Keys that are not known are ignored, fields that are missing take their default, so that a later version may add
-    some.
+    Keys that are not known are ignored and fields that are missing take their default, so that a
+    later version may add some.
 
     Raises:
         UsageError: a field without default is missing, or a value is of another type.

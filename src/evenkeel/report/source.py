@@ -18,7 +18,7 @@ class SourceLine:
     marked: bool
 
 
-def excerpt(place: Place, context: int = 2) -> tuple[SourceLine, ...]:
+def excerpt(place: Place, context: int = 3) -> tuple[SourceLine, ...]:
     """The line with `context` lines around it; the line alone when the file is gone or has changed since."""
     linecache.checkcache(place.file)
     lines = linecache.getlines(place.file)
@@ -27,8 +27,10 @@ def excerpt(place: Place, context: int = 2) -> tuple[SourceLine, ...]:
         return (SourceLine(number=place.line, text=place.source, marked=True),) if place.source else ()
     first = max(place.line - context, 1)
     chosen = [line.rstrip().expandtabs(4) for line in lines[first - 1 : place.line + context]]
-    shown = textwrap.dedent("\n".join(chosen)).split("\n")
+    numbered = list(enumerate(textwrap.dedent("\n".join(chosen)).split("\n"), start=first))
+    filled = [number for number, text in numbered if text]
     return tuple(
         SourceLine(number=number, text=text, marked=number == place.line)
-        for number, text in enumerate(shown, start=first)
+        for number, text in numbered
+        if filled[0] <= number <= filled[-1]  # no empty lines at the ends
     )

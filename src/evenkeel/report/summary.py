@@ -25,7 +25,8 @@ LEAVES = {
 
 def headline(incident: Incident) -> str:
     """`step 12: the loss is inf`."""
-    return f"step {incident.case.step}: {_seen(incident.case.symptom)}"
+    rank = f" on rank {incident.rank}" if incident.rank else ""
+    return f"step {incident.case.step}{rank}: {_seen(incident.case.symptom)}"
 
 
 def _seen(symptom: Symptom) -> str:

@@ -50,15 +50,19 @@ def listed(items: Sequence[object], limit: int = 8) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
 
 
+def short(file: str) -> str:
+    """The path relative to the current directory when it lies below it."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def cite(place: Place) -> str:
-    """`train.py:41 in kl`; the path is relative when the file lies below the current directory."""
-    path = Path(place.file)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{shown}:{place.line}" + (f" in {place.scope}" if place.scope != "<module>" else "")
+    """`train.py:41 in kl`; without the function at the top level of a file."""
+    return f"{short(place.file)}:{place.line}" + (f" in {place.scope}" if place.scope != "<module>" else "")
 
 
 def name_of(operation: Operation) -> str:
-    """What the user would call it: `log`, or `nll_loss (in cross_entropy)` when their line calls the latter."""
+    """What the user would call it: `log`, or `nll_loss (in cross_entropy)` when their line says that."""
     if operation.api and operation.api != operation.function:
         return f"{operation.function} (in {operation.api})"
     return operation.function

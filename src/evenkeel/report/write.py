@@ -27,10 +27,10 @@ def write(incident: Incident, directory: Path) -> Incident:
     json_path, html_path = directory / JSON_NAME, directory / HTML_NAME
     for path in (json_path, html_path):
         if path.exists():
-            raise UsageError(f"{path} is there already and is not overwritten; choose another directory, or remove it")
+            raise UsageError(f"{path} exists and is not overwritten; choose another directory, or remove it")
     directory.mkdir(parents=True, exist_ok=True)
     written = replace(incident, report=str(html_path))
-    _place(json_path, as_json.to_json(written))  # first: it is the one that cannot be made again from the other
+    _place(json_path, as_json.to_json(written))  # first: the page can be made from it, not the reverse
     _place(html_path, as_html.render(written))
     return written
 

@@ -1,1 +1,1 @@
-"""One training step: what it consumed, how to put it back, and the hooks that see it. The only code that hooks into torch."""
+"""One training step: what it consumed, how to put it back, and the hooks into torch that see it."""

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -31,6 +31,9 @@ class StepListener(Protocol):
 
     def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
         """`torch.autograd.backward` was called on these tensors."""
+
+    def gradients_cleared(self) -> None:
+        """`zero_grad()` was called on an optimizer or a module: what was computed before is not applied."""
 
     def before_update(self, optimizer: Optimizer) -> None:
         """`optimizer.step()` begins."""
@@ -75,7 +78,7 @@ def first_forward_heard(listener: StepListener) -> Iterator[None]:
 
 @contextmanager
 def updates_heard(listener: StepListener) -> Iterator[None]:
-    """Tell of every optimizer.step()."""
+    """Tell of every optimizer.step() and zero_grad()."""
 
     def before(optimizer: Optimizer, _args: object, _kwargs: object) -> None:
         listener.before_update(optimizer)
@@ -83,12 +86,12 @@ def updates_heard(listener: StepListener) -> Iterator[None]:
     def after(optimizer: Optimizer, _args: object, _kwargs: object) -> None:
         listener.after_update(optimizer)
 
-    handles = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
-    try:
+    with ExitStack() as stack:
+        stack.callback(register_optimizer_step_pre_hook(before).remove)
+        stack.callback(register_optimizer_step_post_hook(after).remove)
+        for owner in (Optimizer, nn.Module):
+            stack.enter_context(_patched_tree(owner, "zero_grad", _hearing_zero_grad(listener)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -122,6 +125,17 @@ def _hearing_loader(listener: StepListener) -> Callable[[Callable[..., Any]], Ca
     return wrap
 
 
+def _hearing_zero_grad(listener: StepListener) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def zero_grad(self: object, *args: Any, **kwargs: Any) -> Any:
+            listener.gradients_cleared()
+            return original(self, *args, **kwargs)
+
+        return zero_grad
+
+    return wrap
+
+
 def _holding(listener: StepListener) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def step(self: object, *args: Any, **kwargs: Any) -> Any:
@@ -143,9 +157,7 @@ def _patched(owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callabl
 
 
 @contextmanager
-def _patched_tree(
-    root: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
-) -> Iterator[None]:
+def _patched_tree(root: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
     """Patch a method where it is defined in a class and in its present subclasses."""
     with ExitStack() as stack:
         for owner in {root, *_subclasses(root)}:
@@ -155,6 +167,7 @@ def _patched_tree(
 
 
 def _subclasses(root: type) -> Iterator[type]:
-    for child in root.__subclasses__():
+    children: list[type] = root.__subclasses__()
+    for child in children:
         yield child
         yield from _subclasses(child)

@@ -91,6 +91,6 @@ class BufferCopy:
 
 
 def _device_states() -> tuple[Tensor, ...]:
-    if not (torch.cuda.is_available() and torch.cuda.is_initialized()):
+    if not (torch.cuda.is_available() and torch.cuda.is_initialized()):  # type: ignore[no-untyped-call]
         return ()
     return tuple(torch.cuda.get_rng_state_all())

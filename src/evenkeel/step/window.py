@@ -22,6 +22,7 @@ class HandOut:
     random: RandomState
     versions: tuple[int, ...]
     used: bool = False  # a backward followed
+    spent: bool = False  # its gradients were cleared: whatever is applied next does not come from it
 
     @classmethod
     def of(cls, source: Hashable, batch: object) -> HandOut:
@@ -61,6 +62,7 @@ class Window:
         if self.updates:
             self.hand_outs.clear()
             self.updates.clear()
+        self.hand_outs = [h for h in self.hand_outs if not h.spent]
         self.hand_outs.append(HandOut.of(source, batch))
         unused = [h for h in self.hand_outs if not h.used]
         if len(unused) > _MOST_UNUSED:
@@ -70,6 +72,11 @@ class Window:
         """Mark all batches so far as used."""
         for hand_out in self.hand_outs:
             hand_out.used = True
+
+    def gradients_cleared(self) -> None:
+        """The batches used so far go with the next one: a step that was computed and thrown away leaves nothing."""
+        for hand_out in self.hand_outs:
+            hand_out.spent = hand_out.used
 
     def updated(self, optimizer: int) -> None:
         """Close a step: the next one begins with the random states of now."""

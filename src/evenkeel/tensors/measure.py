@@ -30,7 +30,7 @@ def suspicion(tensors: Iterable[Tensor]) -> Tensor | None:
     """One number that is not finite whenever any element of any tensor is not.
 
     It may also be non-finite when all elements are finite (their sum overflows), so a suspicion has to be confirmed
-    with `first_nonfinite`. Shape: 0-d, on the device of the first tensor; None when there is nothing to look at.
+    with `is_finite`. Shape: 0-d, on the device of the first tensor; None when there is nothing to look at.
     Cost: one read of each tensor, one small tensor each, no host sync.
     """
     sums = [dense(t).sum(dtype=_WIDE.get(t.dtype)) for t in tensors if can_be_nonfinite(t)]
@@ -46,7 +46,7 @@ def is_finite(tensor: Tensor) -> bool:
 
 
 def describe(tensor: Tensor, name: str) -> TensorStats:
-    """Exact counts and range of one tensor. Cost: a few reads, one host sync each; for replays, not for the hot path."""
+    """Exact counts and range of one tensor. Cost: a few reads, each with a host sync; for replays only."""
     shell = TensorStats(
         name=name,
         shape=tuple(tensor.shape),

@@ -3,15 +3,16 @@
 What you see:
     An infinite or NaN value out of a division, a reciprocal or a normalisation.
 Why:
-    The denominator is a norm, a distance, an area or a probability that can be 0 for a legal input: a zero vector,
-    a box without area, the identity rotation, a weight filled with zeros.
+    The denominator is a norm, a distance, an area or a probability that can be 0 for a legal input: a zero
+    vector, a box without area, the identity rotation, a weight filled with zeros.
 Bad:
     direction = g / g.norm()
 Good:
     n = g.norm(); direction = g / torch.where(n > 0, n, 1.0)     # the zero vector keeps the direction zero
 Not this:
-    A denominator that counts something is empty_reduction; a range or spread of a constant is constant_feature; an
-    epsilon that vanished in 16 bits is half_underflow; a division only in the branch not taken is unselected_branch.
+    A denominator that counts something is empty_reduction; a range or spread of a constant is
+    constant_feature; an epsilon that vanished in 16 bits is half_underflow; a division only in the branch
+    not taken is unselected_branch.
 Source:
     GRIST ID_29; LookSAM#1; pytorch#19126; pytorch3d#189; yolov5#13416; BASNet PR#69.
 """
@@ -26,6 +27,7 @@ from evenkeel.diagnose import evidence, words
 
 CODE = "EK202"
 FAMILY: Family = "domain"
+
 
 def judge(case: Case) -> Cause | None:
     """A division, reciprocal, inverse root or weight normalisation with a zero below the line, in forward."""
@@ -45,9 +47,9 @@ def judge(case: Case) -> Cause | None:
         evidence=_evidence(operation, below),
         confidence=0.6 if operation.phase == "optimizer" or evidence.hidden_in_forward(case) else 0.85,
         advice=(
-            "Decide what the result shall be where the denominator d is 0, and divide by torch.where(d == 0, 1, d) "
-            "there; for a ratio of two lengths take atan2, for a direction keep zero vectors zero. A weight under "
-            "weight_norm must not be initialised with zeros: put the zero into g."
+            "Decide what the result shall be where the denominator d is 0, and divide by torch.where(d == "
+            "0, 1, d) there; for a ratio of two lengths take atan2, for a direction keep zero vectors "
+            "zero. A weight under weight_norm must not be initialised with zeros: put the zero into g."
         ),
     )
 
@@ -66,4 +68,7 @@ def _evidence(operation: Operation, below: TensorStats | None) -> tuple[str, ...
     if below is None:
         return (f"the denominator is {words.some(operation.scalars) or 'a tensor of integers that holds a 0'}",)
     zeros = words.plural(evidence.num_zeros(below), "element")
-    return (f"{zeros} of {below.numel:,} of the denominator are 0", *(words.tensor(s) for s in operation.inputs))
+    return (
+        f"{zeros} of {below.numel:,} of the denominator are 0",
+        *(words.tensor(s) for s in operation.inputs),
+    )

@@ -3,21 +3,23 @@
 What you see:
     An infinite or NaN loss, often suddenly, after the predictions have become very sure of themselves.
 Why:
-    A softmax or sigmoid rounds to exactly 0 or 1 when its inputs lie far enough apart (104 in float32, 17 in
-    float16), and log(0) is -inf. Large inputs of the network bring that about in the first steps. A negative number
-    has no logarithm at all.
+    A softmax or sigmoid rounds to exactly 0 or 1 when its inputs lie far enough apart (104 in float32, 17
+    in float16), and log(0) is -inf. Large inputs of the network bring that about in the first steps. A
+    negative number has no logarithm at all.
 Bad:
     loss = -(target * torch.log(torch.softmax(logits, 1))).sum()
 Good:
-    loss = -(target * torch.log_softmax(logits, 1)).sum()     # or F.cross_entropy, F.logsigmoid, BCEWithLogitsLoss
+    loss = -(target * torch.log_softmax(logits, 1)).sum()   # or cross_entropy, BCEWithLogitsLoss
 Not this:
-    A log in the branch that a `where` did not take has a finite loss and a gradient of 0 arriving at it: see
-    unselected_branch. A lower learning rate, or an epsilon inside the log, only moves the day.
+    A log in the branch that a `where` did not take has a finite loss and a gradient of 0 arriving at it:
+    see unselected_branch. A lower learning rate, or an epsilon inside the log, only moves the day.
 Source:
     GRIST ID_38, ID_54, ID_15, ID_4, ID_13; TensorFlow-Program-Bugs IPS-14 (Stack Overflow 33641799).
 """
 
 from __future__ import annotations
+
+import math
 
 from evenkeel.core.case import Case, Origin
 from evenkeel.core.cause import Cause, Family
@@ -38,10 +40,12 @@ def judge(case: Case) -> Cause | None:
     received = _received(origin)
     if received is None:
         return None
-    reason = _saturation(case, origin)
+    reason = _saturation(case)
     batch = history.largest(case, "batch")
     is_large = reason != "" and batch is not None and batch.stats.magnitude >= history.LARGE_BATCH
-    reach = f"; the inputs of the step reach {words.number(batch.stats.magnitude)} ({words.leaf(batch)})" if batch else ""
+    reach = (
+        f"; the inputs of the step reach {words.number(batch.stats.magnitude)} ({words.leaf(batch)})" if batch else ""
+    )
     place = words.cite(origin.operation)
     return Cause(
         name="log_of_nonpositive",
@@ -51,7 +55,7 @@ def judge(case: Case) -> Cause | None:
         f"{reach if is_large else ''}.",
         evidence=tuple(words.tensor(stats) for stats in origin.operation.inputs),
         confidence=0.7 if evidence.in_backward(origin) or evidence.hidden_in_forward(case) else 0.9,
-        advice=_advice(case, sure=reason != "", is_large=is_large),
+        advice=_advice(sure=reason != "", is_large=is_large),
     )
 
 
@@ -80,7 +84,7 @@ def _received(origin: Origin) -> str | None:
     return None
 
 
-def _saturation(case: Case, origin: Origin) -> str:
+def _saturation(case: Case) -> str:
     """Which operation before it rounded to 0 or 1, and from what; empty when none is near."""
     source = evidence.upstream(case, evidence.SATURATING)
     if source is None or not source.inputs or not source.outputs:
@@ -90,17 +94,20 @@ def _saturation(case: Case, origin: Origin) -> str:
     if limits is None or not (source.outputs[0].max == 1.0 if at_top else source.outputs[0].min == 0.0):
         return ""
     what = f"{name} rounded to exactly 1, so 1 - p is 0" if at_top else f"{name} underflowed"
-    bound = f"in {logits.dtype} exp ends at {words.number(round(limits.exp_underflows_below))}"
+    bound = f"exp ends at {round(limits.exp_underflows_below)}"
+    if at_top:
+        bound = f"1 - exp(-x) is 1 from {math.log(4.0 / limits.eps):.3g} on"
+    bound = f"in {logits.dtype} {bound}"
     return f": {what}, because its inputs span {words.span(logits)} ({bound}){words.cite(source)}"
 
 
-def _advice(case: Case, *, sure: bool, is_large: bool) -> str:
+def _advice(*, sure: bool, is_large: bool) -> str:
     """Loss on the logits where a probability underflowed; otherwise look at what fed the logarithm."""
     if not sure:
         return (
-            "Find out why the argument is not positive: if it is a probability, take the loss on the logits "
-            "(log_softmax, logsigmoid); if it is a log-variance already, leave the log away; if it is a sum that may "
-            "be empty, leave the empty ones out."
+            "Find out why the argument is not positive: if it is a probability, take the loss on the "
+            "logits (log_softmax, logsigmoid); if it is a log-variance already, leave the log away; if it "
+            "is a sum that may be empty, leave the empty ones out."
         )
     text = (
         "Take the loss on the logits: log_softmax or cross_entropy for softmax, logsigmoid or "

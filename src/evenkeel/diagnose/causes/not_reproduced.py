@@ -3,9 +3,9 @@
 What you see:
     A bad loss or gradient that does not come back when the same step is replayed.
 Why:
-    Something that evenkeel cannot rewind took part: a failing memory cell or processor, a race between streams or
-    threads, memory that was read before it was written, or a loop that takes its data in a way of its own (a global
-    array and a counter, a socket, the clock).
+    Something that evenkeel cannot rewind took part: a failing memory cell or processor, a race between
+    streams or threads, memory that was read before it was written, or a loop that takes its data in a way
+    of its own (a global array and a counter, a socket, the clock).
 Bad:
     x = torch.empty(n); x[mask] = y[mask]; loss = f(x)     # the rest of x is whatever lay in memory
 Good:
@@ -39,13 +39,14 @@ def judge(case: Case) -> Cause | None:
         family=FAMILY,
         text=f"The bad {seen}{value} of step {case.step} did not come back: the replay of the step {outcome}.",
         evidence=(
-            "possible: a fault of the hardware, a race, uninitialised memory, or data that the loop takes in a way "
-            "that cannot be rewound",
+            "possible: a fault of the hardware, a race, or memory that was never initialised",
+            "possible: data that the loop takes in a way that cannot be rewound",
         ),
         confidence=0.9 if case.origin is None else 0.3,
         advice=(
-            "Draw the data through a DataLoader or guard.batches, so that the step can be replayed. Then run once "
-            "with torch.use_deterministic_algorithms(True), which also fills uninitialised memory with NaN; if the "
-            "failure moves between runs on one machine and never shows on another, test that machine's memory."
+            "Draw the data through a DataLoader or guard.batches, so that the step can be replayed. Then "
+            "run once with torch.use_deterministic_algorithms(True), which also fills uninitialised memory "
+            "with NaN; if the failure moves between runs on one machine and never shows on another, test "
+            "that machine's memory."
         ),
     )

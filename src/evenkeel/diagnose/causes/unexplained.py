@@ -35,8 +35,8 @@ def judge(case: Case) -> Cause:
         evidence=_evidence(case),
         confidence=0.1,
         advice=(
-            "Read the ranges of this operation's inputs: the one that looks wrong shows where to go on. Running the "
-            "step in float64 tells whether precision plays a part."
+            "Read the ranges of this operation's inputs: the one that looks wrong shows where to go on. "
+            "Running the step in float64 tells whether precision plays a part."
         ),
     )
 
@@ -53,7 +53,8 @@ def _known(case: Case) -> str:
     if case.origin is None:
         return ", and no operation was found that made the first bad value"
     operation = case.origin.operation
-    return f"; the first bad value came out of {evidence.base(operation)}{words.at(case.origin)}{words.cite(operation)}"
+    where = f"{words.at(case.origin)}{words.cite(operation)}"
+    return f"; the first bad value came out of {evidence.base(operation)}{where}"
 
 
 def _evidence(case: Case) -> tuple[str, ...]:

@@ -1,0 +1,56 @@
+"""A float16 result exceeded 65,504.
+
+What you see:
+    inf out of a product, a sum or a matrix product in float16, or under autocast.
+Why:
+    float16 ends at 65,504. A square of 256 is too large for it, and so is a sum of some thousand
+    activations.
+Bad:
+    energy = (x.half() ** 2).sum()
+Good:
+    energy = (x.float() ** 2).sum()            # or bfloat16, whose range is that of float32
+Not this:
+    A mask constant such as -1e9 that became -inf is mask_constant_overflow; an exp is exp_overflow.
+    Gradients that overflow under a loss scale are the GradScaler's daily work and no incident.
+Source:
+    transformers#17306 and apex#93 for the neighbouring mask arithmetic.
+"""
+
+from __future__ import annotations
+
+from evenkeel.core.case import Case
+from evenkeel.core.cause import Cause, Family
+from evenkeel.diagnose import evidence, masks, words
+from evenkeel.diagnose.limits import limits_of
+
+CODE = "EK223"
+FAMILY: Family = "range"
+
+_NARROW = frozenset({"float16", "float8_e5m2", "float8_e4m3fn"})
+
+
+def judge(case: Case) -> Cause | None:
+    """An infinity out of finite numbers in a format of narrow range."""
+    origin = evidence.born(case)
+    if origin is None or evidence.divides_by_zero(origin):
+        return None
+    operation = evidence.acting(origin)
+    dtype = evidence.dtype_of(operation)
+    limits = limits_of(dtype)
+    name = evidence.base(operation)
+    known = name in evidence.EXPONENTIALS | evidence.LOGARITHMS or masks.overflowed_mask(operation) is not None
+    if dtype not in _NARROW or limits is None or known or not evidence.overflowed(operation):
+        return None
+    if evidence.in_backward(origin) and any(evidence.num_zeros(stats) for stats in operation.inputs):
+        return None  # a slope at a singular point
+    values = " and ".join(words.number(stats.magnitude) for stats in operation.inputs)
+    return Cause(
+        name="half_overflow",
+        code=CODE,
+        family=FAMILY,
+        text=f"{name} exceeded {words.number(limits.largest)}, the largest number of "
+        f"{dtype}{words.at(origin)}{words.cite(origin.operation)}: its inputs reach {values}.",
+        evidence=tuple(words.tensor(stats) for stats in operation.inputs),
+        confidence=0.86,
+        advice="Compute this operation in float32 (x.float(), or autocast switched off around it), or use bfloat16.",
+    )

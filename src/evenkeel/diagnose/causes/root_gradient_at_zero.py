@@ -1,0 +1,92 @@
+"""The slope of a root is infinite at 0.
+
+What you see:
+    A finite loss and infinite or NaN gradients.
+Why:
+    sqrt(x), x ** 0.5 and 1/sqrt(x) have an infinite slope at x = 0: a zero vector, a constant feature,
+    silence, or an exp that underflowed. The next operation backwards multiplies the infinity by 0, which is
+    NaN.
+Bad:
+    std = torch.sqrt(x.var()) + eps              # the epsilon stands outside, the slope stays infinite
+Good:
+    std = torch.sqrt(x.var() + eps ** 2)         # inside; or x.std(), whose slope at 0 is defined as 0
+Not this:
+    A gradient of exactly 0 arriving at the root is unselected_branch; a radicand made by subtracting two
+    nearly equal means is also cancellation.
+Source:
+    GRIST ID_35/36/39/43/49; pytorch#4320; keras#23075; asteroid#90; ADM-Public eval_depth.py:400.
+"""
+
+from __future__ import annotations
+
+from evenkeel.core.case import Case, Origin
+from evenkeel.core.cause import Cause, Family
+from evenkeel.core.operation import Operation
+from evenkeel.diagnose import evidence, words
+
+CODE = "EK211"
+FAMILY: Family = "gradient_singularity"
+
+_ROOTS = frozenset({"sqrt", "rsqrt", "pow", "norm", "std"})
+
+
+def judge(case: Case) -> Cause | None:
+    """The derivative of a root, of an inverse root or of a fractional power at 0."""
+    origin = evidence.born_backward(case, _ROOTS) or _hidden_root(case)
+    if origin is None or not origin.operation.inputs or not _is_root(origin.operation):
+        return None
+    operation = origin.operation
+    if not evidence.num_zeros(operation.inputs[0]):
+        return None
+    name, source = evidence.base(operation), _source(case)
+    hidden = not evidence.in_backward(origin)
+    slope = "is infinite there, and so is its slope" if name == "rsqrt" or hidden else "has an infinite slope there"
+    made = f" The 0 was made by {source}." if source else ""
+    return Cause(
+        name="root_gradient_at_zero",
+        code=CODE,
+        family=FAMILY,
+        text=f"{name} received exactly 0{words.at(origin)}{words.cite(operation)} and {slope}: the loss "
+        f"stays finite, the gradient does not.{made}",
+        evidence=tuple(words.tensor(stats) for stats in operation.inputs),
+        confidence=0.95 if name == "rsqrt" else 0.88,
+        advice=_advice(case, name),
+    )
+
+
+def _hidden_root(case: Case) -> Origin | None:
+    """An inverse root that was infinite in forward, where a bound caught it."""
+    origin = evidence.hidden_in_forward(case)
+    return origin if origin is not None and evidence.base(origin.operation) in {"rsqrt", "pow"} else None
+
+
+def _is_root(operation: Operation) -> bool:
+    """Powers count when the exponent lies below 1."""
+    return evidence.base(operation) != "pow" or any(scalar < 1.0 for scalar in operation.scalars)
+
+
+def _source(case: Case) -> str:
+    """What made the 0, when it says something about the remedy."""
+    source = evidence.upstream(case, {"exp", "var", "sum", "norm"}, within=3)
+    if source is None or not source.inputs:
+        return ""
+    name, received = evidence.base(source), source.inputs[0]
+    how = {
+        "exp": f"exp, which underflowed: its input goes down to {words.number(received.min or 0.0)}",
+        "var": "var, whose input is constant",
+    }.get(name, f"{name}, whose input is {words.span(received)}")
+    return how + words.cite(source)
+
+
+def _advice(case: Case, name: str) -> str:
+    """The closed form where there is one, else the epsilon inside."""
+    if evidence.upstream(case, {"exp"}, within=1):
+        return "Write exp(0.5 * x) for sqrt(exp(x)): the same number, and its slope is finite everywhere."
+    if evidence.upstream(case, {"var"}, within=1):
+        return "Use x.std(), whose slope at a constant is 0, or put the epsilon inside: sqrt(var + eps**2)."
+    if name == "rsqrt":
+        return "Put the bound inside: rsqrt(s.clamp_min(eps**2)) has the same value as min(rsqrt(s), 1/eps)."
+    return (
+        "Put the epsilon inside the root, (x + eps).sqrt(), or take a norm, whose slope at 0 is 0. An "
+        "epsilon added after the root mends the value and leaves the gradient infinite."
+    )
