@@ -39,6 +39,7 @@ class Operation:
     inputs: tuple[TensorStats, ...] = ()
     outputs: tuple[TensorStats, ...] = ()
     scalars: tuple[float, ...] = ()  # Python numbers among the arguments
+    made_by: tuple[int | None, ...] = ()  # for each input, the index of the operation that made it; None: a leaf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

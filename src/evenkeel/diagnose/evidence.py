@@ -31,29 +31,9 @@ _ALIASES = {
     "arccosh": "acosh",
     "arctanh": "atanh",
 }
-# Operations that only hand their input on, in another shape or dtype.
-_PASSING = frozenset(
-    {
-        "alias",
-        "clone",
-        "contiguous",
-        "copy",
-        "detach",
-        "expand",
-        "permute",
-        "reshape",
-        "select",
-        "slice",
-        "squeeze",
-        "t",
-        "to",
-        "to_copy",
-        "transpose",
-        "unsafe_view",
-        "unsqueeze",
-        "view",
-    }
-)
+# Operations that only hand their input on; views are no operations of their own in the trace.
+_ARITHMETIC = frozenset({"add", "sub", "mul", "div", "pow", "square", "exp", "abs", "clamp"})
+_PASSING = frozenset({"clone", "contiguous", "copy", "to", "to_copy"})
 
 DIVISIONS = frozenset({"div", "reciprocal"})
 EXPONENTIALS = frozenset({"exp", "exp2", "expm1", "cosh", "sinh"})
@@ -62,6 +42,8 @@ SATURATING = frozenset({"tanh", "sigmoid", "softmax", "erf", "softsign"})
 SOFTMAXES = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "logaddexp2", "logcumsumexp"})
 SUMS = frozenset({"sum", "count_nonzero", "nansum", "bincount"})
 _DENOMINATORS = {"reciprocal": "self", "rsqrt": "self", "pow": "self", "div": "other", "weight_norm": "v"}
+_INFINITE_AT_A_POINT = LOGARITHMS | SOFTMAXES | {"atanh", "logit", "erfinv", "special_erfinv", "lgamma", "digamma"}
+_BOTH_SIGNS = 1e10
 
 
 def base(operation: Operation) -> str:
@@ -71,8 +53,23 @@ def base(operation: Operation) -> str:
 
 
 def born(case: Case) -> Origin | None:
-    """The origin, if an operation of this step made the bad value; None where it was bad before."""
-    return case.origin if case.origin is not None and case.origin.leaf is None else None
+    """The origin, if an operation of this step made the bad value; None where it was bad before.
+
+    A mask of -inf that came in from outside is not bad: what made NaN of it counts as the origin.
+    """
+    if case.origin is None or (case.origin.leaf is not None and not is_mask(case)):
+        return None
+    return case.origin
+
+
+def is_mask(case: Case) -> bool:
+    """Whether the origin's leaf holds -inf on purpose: no NaN, no inf, and a softmax or a product made NaN of it."""
+    if case.origin is None or case.origin.leaf is None:
+        return False
+    stats, kind = case.origin.leaf.stats, case.origin.leaf.kind
+    users = SOFTMAXES if kind == "batch" else SOFTMAXES | {"mul", "sub", "add"}
+    clean = stats.num_neginf > 0 and not stats.num_nan and not stats.num_posinf
+    return clean and kind in {"batch", "external"} and base(case.origin.operation) in users
 
 
 def born_forward(case: Case, names: Collection[str]) -> Origin | None:
@@ -174,6 +171,13 @@ def maker(case: Case, stats: TensorStats) -> Operation | None:
     return found
 
 
+def is_computed(case: Case, operation: Operation) -> bool:
+    """Whether the operation's first input came out of arithmetic, not from outside, a comparison or a cast."""
+    index = operation.made_by[0] if operation.made_by else None
+    made = next((o for o in case.upstream if o.index == index), None) if index is not None else None
+    return made is not None and base(made) in _ARITHMETIC
+
+
 def _same_values(one: TensorStats, other: TensorStats) -> bool:
     """Whether two descriptions can be of the same tensor."""
     return (one.dtype, one.min, one.max, one.num_nonfinite) == (
@@ -190,17 +194,17 @@ def denominator(operation: Operation) -> TensorStats | None:
 
 
 def divides_by_zero(origin: Origin) -> bool:
-    """Whether a forward operation divided by exactly 0, told by the bad elements, else by the counts."""
+    """Whether the forward operation divided by exactly 0, told by the bad elements, else by the counts."""
     operation = origin.operation
     name = base(operation)
-    if in_backward(origin) or name not in _DENOMINATORS or not is_finite(operation):
+    if name not in _DENOMINATORS or not is_finite(operation) or (in_backward(origin) and not absorbed(origin)):
         return False
     if name == "pow" and not any(scalar < 0.0 for scalar in operation.scalars):
         return False
     below = denominator(operation)
     if below is None:  # a number, or integers, of which the trace keeps no range: only 0 makes a bad quotient
         return 0.0 in operation.scalars or divides_by_integers(operation)
-    values = operands(origin, below.name)
+    values = () if origin.derivative is not None else operands(origin, below.name)
     return 0.0 in values if values else num_zeros(below) > 0
 
 
@@ -210,14 +214,27 @@ def divides_by_integers(operation: Operation) -> bool:
 
 
 def acting(origin: Origin) -> Operation:
-    """The operation that computed the bad value: the derivative in a backward failure."""
-    return origin.derivative or origin.operation
+    """The operation that computed the bad value.
+
+    In a backward failure that is the derivative, unless forward had already made an infinity which the loss did not
+    show and which met a gradient of 0.
+    """
+    return origin.derivative if origin.derivative is not None and not absorbed(origin) else origin.operation
 
 
-def hidden_in_forward(case: Case) -> Origin | None:
-    """The origin, if its infinity did no harm in forward and became NaN where gradients were computed."""
-    origin = born(case)
-    if origin is None or in_backward(origin) or case.symptom.kind == "loss":
+def absorbed(origin: Origin) -> bool:
+    """Whether forward made an infinity that did no harm until gradients were computed."""
+    return origin.derivative is not None and overflowed(origin.operation)
+
+
+def overflow(origin: Origin) -> Operation | None:
+    """The operation, if it left the range of its dtype by the size of its inputs, not at a singular point."""
+    operation = acting(origin)
+    if base(operation) in _INFINITE_AT_A_POINT or divides_by_zero(origin) or not is_finite(operation):
         return None
-    later = any(link.role == "became nan" and link.operation.phase == "backward" for link in case.chain)
-    return origin if later else None
+    if in_backward(origin) and not absorbed(origin) and any(num_zeros(stats) for stats in operation.inputs):
+        return None
+    # NaN out of large finite numbers: two infinities of opposite sign met inside one sum.
+    large = max((stats.magnitude for stats in operation.inputs), default=0.0) >= _BOTH_SIGNS
+    has_nan = any(stats.num_nan for stats in operation.outputs)
+    return operation if overflowed(operation) or (large and has_nan) else None

@@ -13,7 +13,8 @@ from evenkeel.core.operation import Leaf, LeafKind
 FEW_STEPS = 3
 LARGE_BATCH = 1e3  # inputs of a network that nobody has scaled
 CLEAR_GROWTH = 10.0
-EARLY_PEAK = 10.0  # initial weights lie near or below 1; embeddings reach about 4
+UNSCALED = 20.0  # standardised inputs stay below
+EARLY_PEAK = 5.0  # initial weights lie near or below 1; embeddings reach about 4
 
 
 def largest(case: Case, kind: LeafKind) -> Leaf | None:
@@ -37,8 +38,10 @@ def growth(values: Sequence[float]) -> float:
 
 
 def weight_jump(case: Case) -> float | None:
-    """The largest weight, if the first few steps have already driven it where no initialisation puts it."""
-    parameter = largest(case, "parameter")
+    """The largest weight, if the first few steps on unscaled inputs drove it where no initialisation puts it."""
+    parameter, batch = largest(case, "parameter"), largest(case, "batch")
     if not 0 < case.step <= FEW_STEPS or parameter is None or parameter.stats.magnitude < EARLY_PEAK:
+        return None
+    if batch is None or batch.stats.magnitude < UNSCALED:
         return None
     return parameter.stats.magnitude

@@ -1,4 +1,4 @@
-"""Recognise arithmetic on mask constants."""
+"""Recognise arithmetic on mask constants, and the formats that it overflows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from evenkeel.core.operation import Operation
 from evenkeel.diagnose import evidence
 from evenkeel.diagnose.limits import limits_of
 
+NARROW = frozenset({"float16", "float8_e5m2", "float8_e4m3fn"})
 _MASK_IN_HALF = -1e4  # what people write where they mean "never", scores lie far above
 
 

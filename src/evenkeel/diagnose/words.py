@@ -59,8 +59,13 @@ def leaf(entering: Leaf) -> str:
     return f"{kind} {entering.name}" if entering.name else kind
 
 
-def cite(operation: Operation) -> str:
-    """Where an operation stands, ready to append: ` (train.py:41 in loss_fn)`, else its module."""
+def cite(operation: Operation, *, unless: Operation | None = None) -> str:
+    """Where an operation stands, ready to append: ` (train.py:41 in loss_fn)`, else its module.
+
+    Nothing when it is the place of `unless`, which the same sentence names already.
+    """
+    if unless is not None and operation.place == unless.place:
+        return ""
     if operation.place is not None:
         return f" ({operation.place})"
     return f" (in module {operation.module})" if operation.module else ""

@@ -65,6 +65,8 @@ class Loop:
 
     def judge(self, optimizer: Optimizer) -> Sighting | None:
         """Judge losses, the gradients of this optimizer, and buffers."""
+        if not self._peaks:  # before the first update, so that growth can be told from the start
+            self._peaks.append(worst(parameters_of(optimizer)))
         gradients = [(p, p.grad) for p in parameters_of(optimizer) if p.grad is not None]
         return look(Watched(self.losses, gradients, self._judged_buffers), self.name_of)
 

@@ -15,6 +15,8 @@ _UNDECLARED = {
     "cudnn_batch_norm": ("running_mean", "running_var"),
     "miopen_batch_norm": ("running_mean", "running_var"),
 }
+_NO_VALUES = {"dim", "dtype", "layout", "correction", "reduction", "alpha"}
+_NUMBERS = {"number", "float", "Optional[number]", "Optional[float]", "Tensor"}  # x / 2.0 passes 2.0 for a Tensor
 _STEMS = {
     "linalg_vector_norm": "norm",
     "nll_loss_forward": "nll_loss",
@@ -55,9 +57,9 @@ def numbers(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     """The Python floats and ints among the arguments that are values, not dimensions or flags."""
     found: list[float] = []
     for declared, value in _bound(func, args, kwargs):
-        if isinstance(value, bool) or declared.name in {"dim", "dtype", "layout", "correction", "reduction"}:
+        if isinstance(value, bool) or declared.name in _NO_VALUES:
             continue
-        if isinstance(value, int | float) and str(declared.type) in {"number", "float", "Optional[number]"}:
+        if isinstance(value, int | float) and str(declared.type) in _NUMBERS:
             found.append(float(value))
     return tuple(found)
 

@@ -13,6 +13,9 @@ from torch import Tensor
 from evenkeel.locate.influence import influence
 from evenkeel.locate.record import Record, Touch
 
+# Operations of which an infinite input need not show in the output: beside a NaN, their infinities are masks.
+_ABSORBING = {"softmax", "log_softmax", "logsumexp", "max", "min", "amax", "amin", "sort", "topk"}
+
 BirthKind = Literal["infinity", "nan", "constant", "leaf"]
 
 
@@ -59,16 +62,15 @@ class _Walk:
         carriers = _carriers(record, written, arrival.relevant)
         makes_nan = bool((_mask(written.nan) & arrival.relevant).any())
         if not carriers:
-            kind: BirthKind = "nan" if makes_nan else "infinity"
-            if kind == "infinity" and any(math.isinf(s) for s in record.scalars):
-                kind = "constant"
-            self.births.append(Birth(kind, record, written, arrival.relevant, arrival.became_nan))
+            self.births.append(_born_here(record, written, arrival.relevant, arrival.became_nan))
             return
+        unexplained = arrival.relevant & ~_explained(record, carriers, arrival.relevant)
+        if bool(unexplained.any()):
+            self.births.append(_born_here(record, written, unexplained, arrival.became_nan))
         nan_carriers = [(t, _mask(t.nan) & m) for t, m in carriers if bool((_mask(t.nan) & m).any())]
-        became_nan = arrival.became_nan
-        if makes_nan and not nan_carriers:
-            became_nan = record
-        for touch, relevant in nan_carriers if makes_nan and nan_carriers else carriers:
+        became_nan = record if makes_nan and not nan_carriers else arrival.became_nan
+        absorbed = bool(nan_carriers) and makes_nan and record.function in _ABSORBING
+        for touch, relevant in nan_carriers if absorbed else carriers:
             self._follow(record, touch, relevant, became_nan)
 
     def _follow(self, record: Record, touch: Touch, relevant: Tensor, became_nan: Record | None) -> None:
@@ -91,6 +93,26 @@ def walk_back(records: Sequence[Record], record: int, storage: int, tensor_mask:
                 everything = everything & tensor_mask
             walk.arrive(record, position, everything, None)
     return walk.run()
+
+
+def _born_here(record: Record, written: Touch, relevant: Tensor, became_nan: Record | None) -> Birth:
+    kind: BirthKind = "nan" if bool((_mask(written.nan) & relevant).any()) else "infinity"
+    if kind == "infinity" and any(math.isinf(s) for s in record.scalars):
+        kind = "constant"
+    return Birth(kind, record, written, relevant, became_nan)
+
+
+def _explained(record: Record, carriers: list[tuple[Touch, Tensor]], relevant: Tensor) -> Tensor:
+    """Which relevant elements came from a bad operand; only a pointwise operation can tell, else all did."""
+    if not record.pointwise:
+        return relevant
+    spread = [torch.broadcast_to(m, relevant.shape) for _, m in carriers if _spreads(m, relevant)]
+    return torch.stack(spread).any(dim=0) if len(spread) == len(carriers) else relevant
+
+
+def _spreads(mask: Tensor, relevant: Tensor) -> bool:
+    trailing = relevant.shape[relevant.dim() - mask.dim() :] if mask.dim() <= relevant.dim() else None
+    return trailing is not None and all(m in (1, n) for m, n in zip(mask.shape, trailing, strict=True))
 
 
 def _carriers(record: Record, written: Touch, relevant: Tensor) -> list[tuple[Touch, Tensor]]:

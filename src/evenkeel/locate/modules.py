@@ -78,8 +78,9 @@ class RunningModule:
         def enter(module: nn.Module, _args: object) -> None:
             self._stack.append(module)
 
-        def leave(_module: nn.Module, _args: object, _output: object) -> None:
-            self._stack.pop()
+        def leave(module: nn.Module, _args: object, _output: object) -> None:
+            if self._stack and self._stack[-1] is module:  # else its forward began before the following did
+                self._stack.pop()
 
         handles = [
             register_module_forward_pre_hook(enter),

@@ -12,7 +12,7 @@ import torch
 def running_node() -> int | None:
     """The sequence number of the node whose backward runs now; None outside of backward."""
     node: torch.autograd.graph.Node | None = torch._C._current_autograd_node()  # noqa: SLF001  no public way to ask
-    return None if node is None else int(node._sequence_nr())  # type: ignore[attr-defined]  # noqa: SLF001  the same
+    return None if node is None else int(node._sequence_nr())  # noqa: SLF001  the same
 
 
 def last_node() -> int:

@@ -18,6 +18,7 @@ from evenkeel.locate.samples import rows_of_batch
 from evenkeel.locate.trace import Trace
 
 _MOST_UPSTREAM = 40
+_MOST_ELEMENTS = 16
 _DATA = {"batch", "external"}
 _ROLES: dict[str, LinkRole] = {"infinity": "infinity born", "nan": "nan born", "constant": "constant placed"}
 
@@ -116,8 +117,8 @@ def _origin(birth: Birth, trace: Trace, leaves: Leaves, num_samples: int | None)
     return Origin(
         operation=named.operation(),
         derivative=derivative.operation() if derivative is not None else None,
-        leaf=leaf if record is birth.record else None,
-        elements=tuple(e for e in shown.elements if _is_relevant(e.index, relevant)) or shown.elements,
+        leaf=leaf if record is birth.record and not _is_constant(birth) else None,
+        elements=tuple(e for e in shown.elements if _is_relevant(e.index, relevant))[:_MOST_ELEMENTS],
         samples=() if leaf is not None and leaf.kind not in _DATA else rows_of_batch(relevant, num_samples),
         num_samples=num_samples,
         module=named.module,

@@ -95,6 +95,7 @@ class Record:
             inputs=tuple(t.stats for t in self.reads if t.stats),
             outputs=tuple(t.stats for t in self.writes if t.stats),
             scalars=self.scalars,
+            made_by=tuple(t.writer for t in self.reads if t.stats),
         )
 
 

@@ -47,7 +47,7 @@ def running_line() -> Sight:
         if owner == "user":
             return Sight(_place(frame), api, in_engine)
         if owner == "torch":
-            if code.co_filename.startswith(_PUBLIC):
+            if code.co_filename.startswith(_PUBLIC) and not code.co_name.startswith("_"):
                 api = code.co_name
             in_engine = in_engine or code.co_name == "_engine_run_backward"
         elif owner == "library" and library is None:

@@ -17,9 +17,9 @@ from evenkeel.locate.arguments import Argument, base_name, dimensions, numbers, 
 from evenkeel.locate.nodes import last_node, running_node
 from evenkeel.locate.record import Record, Touch, storage_of
 from evenkeel.locate.source import Sight, running_line
-from evenkeel.tensors.measure import can_be_nonfinite, dense, describe, quick
+from evenkeel.tensors.measure import dense, describe, quick
 
-_MOST_ELEMENTS = 32
+_MOST_ELEMENTS = 256
 _UNFILLED = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 
 
@@ -60,11 +60,12 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         keywords = kwargs or {}
         if not self.active or func.namespace == "profiler":
             return func(*args, **keywords)
-        arguments = [a for a in tensor_arguments(func, args, keywords) if can_be_nonfinite(a.tensor)]
+        arguments = [a for a in tensor_arguments(func, args, keywords) if _has_values(a.tensor)]
         before = [a.tensor.detach().clone() if a.written else a.tensor for a in arguments]
+        reads = [self._read(a) for a in arguments]  # before the operation: it may transpose them in place
         result = func(*args, **keywords)
         record = self._recorded(func, args, keywords)
-        record.reads = [self._read(a, seen) for a, seen in zip(arguments, before, strict=True)]
+        record.reads = reads
         self._write(record, arguments, result)
         if any(w.bad for w in record.writes):
             self._inspect(record, before, result)
@@ -102,11 +103,11 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         if sight.in_engine:  # otherwise a backward written by the user is running: that is the better line
             record.place, record.api = forward.place, forward.api
 
-    def _read(self, argument: Argument, seen: Tensor) -> Touch:
+    def _read(self, argument: Argument) -> Touch:
         touch = Touch.at(argument.tensor, argument.name)
         touch.writer = self._writers.get(touch.storage)
         if touch.writer is None:
-            touch.stats = self._leaf(touch, seen)
+            touch.stats = self._leaf(touch, argument.tensor)
         else:
             touch.stats = _renamed(self.records[touch.writer], touch)
         return touch
@@ -125,7 +126,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         for name, tensor in outputs:
             touch = Touch.at(tensor, name)
             self._writers[touch.storage] = record.index
-            if record.function in _UNFILLED or not can_be_nonfinite(tensor):
+            if record.function in _UNFILLED or not _has_values(tensor):
                 self._bad_writers.pop(touch.storage, None)
                 continue
             touch.stats = quick(tensor, name)
@@ -155,6 +156,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
             if any(w.storage == storage and w.bad for w in record.writes):
                 return record.index
         return None
+
+
+def _has_values(tensor: Tensor) -> bool:
+    return not (tensor.is_meta or tensor.is_quantized)
 
 
 def _tensors(result: Any) -> list[Tensor]:

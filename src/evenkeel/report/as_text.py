@@ -13,7 +13,6 @@ from rich.text import Text
 from evenkeel.core.case import Link, Origin
 from evenkeel.core.cause import Cause
 from evenkeel.core.incident import Advice, Experiment, Incident
-from evenkeel.core.operation import Operation
 from evenkeel.core.stats import TensorStats
 from evenkeel.report import summary, words
 from evenkeel.report.source import SourceLine, excerpt
@@ -90,41 +89,32 @@ def _elements(origin: Origin) -> Iterator[Text]:
 
 
 def _tensors(origin: Origin) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for heading in ("", "name", "shape", "dtype", "finite range", "zeros", "not finite"):
-        table.add_column(heading, overflow="fold")
-    for operation in (origin.operation, origin.derivative):
-        if operation is not None:
-            _add_tensors(table, operation)
+    table = Table.grid(padding=(0, 2))
+    for operation in filter(None, (origin.operation, origin.derivative)):
+        for direction, tensors in (("in", operation.inputs), ("out", operation.outputs)):
+            for stats in tensors:
+                table.add_row(Text(f"{operation.function} {direction}", no_wrap=True), _tensor(stats))
     return table
 
 
-def _add_tensors(table: Table, operation: Operation) -> None:
-    for direction, tensors in (("in", operation.inputs), ("out", operation.outputs)):
-        for stats in tensors:
-            table.add_row(Text(f"{operation.function} {direction}"), *_cells(stats))
-
-
-def _cells(stats: TensorStats) -> tuple[Text, ...]:
-    zeros = "?" if stats.num_zero is None else f"{stats.num_zero:,}"
-    plain = (stats.name, words.shape(stats), stats.dtype, words.extent(stats), zeros)
-    bad = Text(words.nonfinite(stats), style="red" if stats.num_nonfinite else "")
-    return (*(Text(cell) for cell in plain), bad)
+def _tensor(stats: TensorStats) -> Text:
+    """In a sentence, not in columns: a narrow column would break numbers in the middle."""
+    zeros = f", {stats.num_zero:,} zeros" if stats.num_zero else ""
+    text = Text(f"{stats.name}: {words.shape(stats)} {stats.dtype}, {words.extent(stats)}{zeros}")
+    if stats.num_nonfinite:
+        text.append(f", {words.nonfinite(stats)}", style="bold red")
+    return text
 
 
 def _chain(chain: tuple[Link, ...]) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 1))
     for number, link in enumerate(chain, start=1):
-        table.add_row(f"{number}.", link.role, Text(words.name_of(link.operation)), Group(*_station(link.operation)))
+        place = link.operation.place
+        cited = words.cite(place) if place else f"module {link.operation.module}"
+        station = Text(f"{link.role} in {words.name_of(link.operation)}, {cited}")
+        source = Text(place.source if place else "", style="dim", no_wrap=True, overflow="ellipsis")
+        table.add_row(f"{number}.", Group(station, source) if source else station)
     return table
-
-
-def _station(operation: Operation) -> Iterator[Text]:
-    if operation.place is None:
-        yield Text(f"module {operation.module}" if operation.module else "no line of your own code")
-    else:
-        yield Text(words.cite(operation.place))
-        yield Text(operation.place.source, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _why(causes: tuple[Cause, ...]) -> Group:

@@ -110,10 +110,10 @@ def samples(origin: Origin) -> str:
 
 def replay(incident: Incident) -> str:
     """Whether the step could be repeated, and how."""
-    how = incident.how_replayed
+    how = f" ({incident.how_replayed})" if incident.how_replayed else ""
     if incident.case.reproduced:
-        return f"the step was run again{f' {how}' if how else ''} and the symptom came back, the same to the bit"
-    return f"not reproduced{f': {how}' if how else ''}"
+        return f"the step was run again and the symptom came back, the same to the bit{how}"
+    return f"the symptom was not reproduced{how}"
 
 
 def advice(incident: Incident) -> tuple[Advice, ...]:

@@ -59,7 +59,9 @@ def describe(tensor: Tensor, name: str) -> TensorStats:
 
 
 def quick(tensor: Tensor, name: str) -> TensorStats | None:
-    """The range of a tensor in one read when all of it is finite, else None. Zeros are not counted."""
+    """The range of a tensor in one read when all of it is finite (or it is empty), else None. Zeros are not counted."""
+    if tensor.numel() == 0:
+        return describe(tensor, name)
     low, high = (float(v) for v in torch.aminmax(_comparable(dense(tensor))))
     if not (abs(low) < float("inf") and abs(high) < float("inf")):
         return None
@@ -86,7 +88,9 @@ def digest(tensors: Iterable[Tensor]) -> str:
 
 
 def _comparable(values: Tensor) -> Tensor:
-    """Widen the dtypes for which torch has no aminmax (the 8-bit floats)."""
+    """Widen the dtypes for which torch has no order (8-bit floats, booleans)."""
+    if values.dtype == torch.bool:
+        return values.to(torch.uint8)
     return values.float() if values.is_floating_point() and values.element_size() == 1 else values
 
 

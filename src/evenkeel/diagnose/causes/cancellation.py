@@ -49,7 +49,7 @@ def judge(case: Case) -> Cause | None:
         code=CODE,
         family=FAMILY,
         text=f"{name} received {words.number(lowest)}, what is left of the difference of two nearly equal "
-        f"numbers ({terms}){words.cite(difference)}: rounding error alone.",
+        f"numbers ({terms}){words.cite(difference, unless=origin.operation)}: rounding error alone.",
         evidence=(words.tensor(received), *(words.tensor(stats) for stats in difference.inputs)),
         confidence=0.92 if lowest < 0.0 else 0.6,
         advice="Compute the variance in two passes, d.var(correction=0) or ((d - d.mean()) ** 2).mean(); "

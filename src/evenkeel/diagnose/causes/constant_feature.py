@@ -22,6 +22,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
+from evenkeel.core.stats import TensorStats
 from evenkeel.diagnose import evidence, words
 
 CODE = "EK232"
@@ -47,13 +48,17 @@ def judge(case: Case) -> Cause | None:
         code=CODE,
         family=FAMILY,
         text=f"{evidence.base(origin.operation)} divided by the {kind} of a feature that is constant: the "
-        f"{kind} is 0 in {evidence.num_zeros(below):,} of {below.numel:,} "
-        f"features{words.at(origin)}{words.cite(origin.operation)}.",
+        f"{kind} is 0{_how_many(below)}{words.at(origin)}{words.cite(origin.operation)}.",
         evidence=(*(words.tensor(stats) for stats in source.inputs), words.tensor(below)),
         confidence=0.92,
         advice="Leave constant features out, or divide by torch.where(spread > 0, spread, 1), which maps "
         "them to 0. Check first whether the feature should have varied.",
     )
+
+
+def _how_many(below: TensorStats) -> str:
+    """In how many features, when there is more than one."""
+    return f" in {evidence.num_zeros(below):,} of {below.numel:,} features" if below.numel > 1 else ""
 
 
 def _spread(case: Case, source: Operation) -> str | None:

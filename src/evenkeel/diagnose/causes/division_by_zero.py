@@ -37,7 +37,9 @@ def judge(case: Case) -> Cause | None:
     operation = origin.operation
     below = evidence.denominator(operation)
     source = evidence.maker(case, below) if below is not None else None
-    made = f" The denominator was made by {evidence.base(source)}{words.cite(source)}." if source else ""
+    made = (
+        f" The denominator was made by {evidence.base(source)}{words.cite(source, unless=operation)}." if source else ""
+    )
     return Cause(
         name="division_by_zero",
         code=CODE,
@@ -45,7 +47,7 @@ def judge(case: Case) -> Cause | None:
         text=f"{evidence.base(operation)} divided {_numerator(origin)} by 0{words.at(origin)}"
         f"{words.cite(operation)}.{made}",
         evidence=_evidence(operation, below),
-        confidence=0.6 if operation.phase == "optimizer" or evidence.hidden_in_forward(case) else 0.85,
+        confidence=0.6 if operation.phase == "optimizer" or evidence.in_backward(origin) else 0.85,
         advice=(
             "Decide what the result shall be where the denominator d is 0, and divide by torch.where(d == "
             "0, 1, d) there; for a ratio of two lengths take atan2, for a direction keep zero vectors "
@@ -60,7 +62,8 @@ def _numerator(origin: Origin) -> str:
         return "1"
     if evidence.base(origin.operation) == "weight_norm":
         return "a weight whose norm is 0"
-    return words.some(evidence.operands(origin, "self")) or "a number"
+    values = () if evidence.in_backward(origin) else evidence.operands(origin, "self")
+    return words.some(values) or "a number"
 
 
 def _evidence(operation: Operation, below: TensorStats | None) -> tuple[str, ...]:

@@ -99,8 +99,8 @@ def _count(case: Case, origin: Origin) -> tuple[str, float] | None:
     if below is None or source is None or evidence.base(source) not in evidence.SUMS:
         return None
     return (
-        f"divided by 0, the {_of_what(source)}{words.cite(source)}",
-        _sum_confidence(operation, source, below),
+        f"divided by 0, the {_of_what(source)}{words.cite(source, unless=operation)}",
+        _sum_confidence(case, source, below),
     )
 
 
@@ -111,9 +111,10 @@ def _of_what(source: Operation) -> str:
     return f"{evidence.base(source)} of {words.plural(source.inputs[0].numel, 'element')}, all 0 or none there"
 
 
-def _sum_confidence(operation: Operation, source: Operation, below: TensorStats) -> float:
-    """A sum of integers or bools counts; x / x.sum() shares a total out and does not."""
+def _sum_confidence(case: Case, source: Operation, below: TensorStats) -> float:
+    """A sum of integers or bools counts; x / x.sum() shares a total out, and a sum of computed floats is a size."""
     if not source.inputs or "float" not in source.inputs[0].dtype:
         return _SURE
-    above = evidence.argument(operation, "self")
-    return _POSSIBLE if above is not None and above.numel > below.numel else _PROBABLE
+    above = evidence.argument(case.origin.operation, "self") if case.origin is not None else None
+    shares_out = above is not None and above.numel > below.numel
+    return _POSSIBLE if shares_out or evidence.is_computed(case, source) else _PROBABLE

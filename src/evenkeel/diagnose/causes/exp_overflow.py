@@ -34,7 +34,7 @@ def judge(case: Case) -> Cause | None:
     """An infinity out of an exponential with finite input."""
     operation = next((o for o in evidence.births(case) if _is_exponential(o) and evidence.overflowed(o)), None)
     origin = evidence.born(case)
-    if operation is None or origin is None or evidence.in_backward(origin):
+    if operation is None or origin is None or (evidence.in_backward(origin) and not evidence.absorbed(origin)):
         return None
     received = operation.inputs[0]
     limits = limits_of(evidence.dtype_of(operation))
@@ -45,9 +45,9 @@ def judge(case: Case) -> Cause | None:
         code=CODE,
         family=FAMILY,
         text=f"{evidence.base(operation)} received up to {words.number(received.magnitude)}{where}"
-        f"{words.cite(operation)}{bound}{_became_nan(case)}.",
+        f"{words.cite(operation)}{bound}{_became_nan(case, operation)}.",
         evidence=(words.tensor(received),),
-        confidence=0.6 if evidence.hidden_in_forward(case) else 0.87,
+        confidence=0.75 if evidence.in_backward(origin) else 0.87,
         advice=_advice(case, operation),
     )
 
@@ -67,10 +67,14 @@ def _bound(operation: Operation) -> float:
     return above / math.log(2.0) if evidence.base(operation) == "exp2" else above
 
 
-def _became_nan(case: Case) -> str:
+def _became_nan(case: Case, operation: Operation) -> str:
     """Where the infinity turned into NaN."""
     later = next((link.operation for link in case.chain if link.role == "became nan"), None)
-    return f"; the infinity became NaN in {evidence.base(later)}{words.cite(later)}" if later is not None else ""
+    return (
+        f"; the infinity became NaN in {evidence.base(later)}{words.cite(later, unless=operation)}"
+        if later is not None
+        else ""
+    )
 
 
 def _advice(case: Case, operation: Operation) -> str:

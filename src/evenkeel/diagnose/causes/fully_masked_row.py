@@ -47,7 +47,7 @@ def judge(case: Case) -> Cause | None:
         code=CODE,
         family=FAMILY,
         text=f"{name} got a row that is -inf throughout{where}{words.cite(softmax)}: it subtracts the "
-        f"largest entry, and -inf - (-inf) is NaN{_mask(case)}{_rows(origin)}.",
+        f"largest entry, and -inf - (-inf) is NaN{_mask(case, softmax)}{_rows(origin)}.",
         evidence=(
             f"{masked:,} of {_size(softmax):,} entries are -inf",
             *(words.tensor(s) for s in softmax.inputs),
@@ -84,10 +84,14 @@ def _size(operation: Operation) -> int:
     return sum(stats.numel for stats in operation.inputs)
 
 
-def _mask(case: Case) -> str:
+def _mask(case: Case, softmax: Operation) -> str:
     """The line that placed the mask."""
     placed = next((link.operation for link in case.chain if link.role == "constant placed"), None)
-    return f"; the mask was placed by {evidence.base(placed)}{words.cite(placed)}" if placed is not None else ""
+    return (
+        f"; the mask was placed by {evidence.base(placed)}{words.cite(placed, unless=softmax)}"
+        if placed is not None
+        else ""
+    )
 
 
 def _rows(origin: Origin) -> str:

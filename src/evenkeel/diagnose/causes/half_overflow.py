@@ -26,23 +26,18 @@ from evenkeel.diagnose.limits import limits_of
 CODE = "EK223"
 FAMILY: Family = "range"
 
-_NARROW = frozenset({"float16", "float8_e5m2", "float8_e4m3fn"})
-
 
 def judge(case: Case) -> Cause | None:
     """An infinity out of finite numbers in a format of narrow range."""
     origin = evidence.born(case)
-    if origin is None or evidence.divides_by_zero(origin):
+    operation = evidence.overflow(origin) if origin is not None else None
+    if origin is None or operation is None or evidence.base(operation) in evidence.EXPONENTIALS:
         return None
-    operation = evidence.acting(origin)
     dtype = evidence.dtype_of(operation)
     limits = limits_of(dtype)
-    name = evidence.base(operation)
-    known = name in evidence.EXPONENTIALS | evidence.LOGARITHMS or masks.overflowed_mask(operation) is not None
-    if dtype not in _NARROW or limits is None or known or not evidence.overflowed(operation):
+    if limits is None or dtype not in masks.NARROW or masks.overflowed_mask(operation) is not None:
         return None
-    if evidence.in_backward(origin) and any(evidence.num_zeros(stats) for stats in operation.inputs):
-        return None  # a slope at a singular point
+    name = evidence.base(operation)
     values = " and ".join(words.number(stats.magnitude) for stats in operation.inputs)
     return Cause(
         name="half_overflow",

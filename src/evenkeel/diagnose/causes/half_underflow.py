@@ -48,7 +48,7 @@ def judge(case: Case) -> Cause | None:
         name="half_underflow",
         code=CODE,
         family=FAMILY,
-        text=f"{kind}{words.cite(guard)} is {rounded} in {dtype}, so it guards nothing: "
+        text=f"{kind}{words.cite(guard, unless=operation)} is {rounded} in {dtype}, so it guards nothing: "
         f"{evidence.base(operation)} was taken at its singular "
         f"point{words.at(origin)}{words.cite(operation)}{received}.",
         evidence=(_format(dtype), *(words.tensor(stats) for stats in operation.inputs)),

@@ -40,7 +40,7 @@ def judge(case: Case) -> Cause | None:
     received = _received(origin)
     if received is None:
         return None
-    reason = _saturation(case)
+    reason = _saturation(case, origin)
     batch = history.largest(case, "batch")
     is_large = reason != "" and batch is not None and batch.stats.magnitude >= history.LARGE_BATCH
     reach = (
@@ -54,7 +54,7 @@ def judge(case: Case) -> Cause | None:
         text=f"{evidence.base(origin.operation)} received {received}{words.at(origin)}{place}{reason}"
         f"{reach if is_large else ''}.",
         evidence=tuple(words.tensor(stats) for stats in origin.operation.inputs),
-        confidence=0.7 if evidence.in_backward(origin) or evidence.hidden_in_forward(case) else 0.9,
+        confidence=0.7 if evidence.in_backward(origin) else 0.9,
         advice=_advice(sure=reason != "", is_large=is_large),
     )
 
@@ -84,7 +84,7 @@ def _received(origin: Origin) -> str | None:
     return None
 
 
-def _saturation(case: Case) -> str:
+def _saturation(case: Case, origin: Origin) -> str:
     """Which operation before it rounded to 0 or 1, and from what; empty when none is near."""
     source = evidence.upstream(case, evidence.SATURATING)
     if source is None or not source.inputs or not source.outputs:
@@ -98,7 +98,9 @@ def _saturation(case: Case) -> str:
     if at_top:
         bound = f"1 - exp(-x) is 1 from {math.log(4.0 / limits.eps):.3g} on"
     bound = f"in {logits.dtype} {bound}"
-    return f": {what}, because its inputs span {words.span(logits)} ({bound}){words.cite(source)}"
+    return (
+        f": {what}, because its inputs span {words.span(logits)} ({bound}){words.cite(source, unless=origin.operation)}"
+    )
 
 
 def _advice(*, sure: bool, is_large: bool) -> str:

@@ -39,7 +39,7 @@ def judge(case: Case) -> Cause | None:
     limits = limits_of(dtype)
     lowest = f", whose lowest number is {words.number(-limits.largest)}" if limits is not None else ""
     later = next((link.operation for link in case.chain if link.role == "became nan"), None)
-    seen = f"; {evidence.base(later)} made NaN of it{words.cite(later)}" if later is not None else ""
+    seen = f"; {evidence.base(later)} made NaN of it{words.cite(later, unless=operation)}" if later is not None else ""
     where = words.at(origin) if operation is origin.operation else ""
     return Cause(
         name="mask_constant_overflow",

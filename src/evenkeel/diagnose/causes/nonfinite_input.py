@@ -22,7 +22,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case, Origin
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Leaf
-from evenkeel.diagnose import words
+from evenkeel.diagnose import evidence, words
 
 CODE = "EK241"
 FAMILY: Family = "data"
@@ -32,7 +32,7 @@ _DATA = frozenset({"batch", "external"})
 
 def judge(case: Case) -> Cause | None:
     """The bad value came in with the batch, or with another tensor that no operation of the step made."""
-    source = case.origin.leaf if case.origin is not None else None
+    source = case.origin.leaf if case.origin is not None and not evidence.is_mask(case) else None
     is_origin = source is not None
     if source is None and case.origin is None:
         source = next((e for e in case.leaves if e.kind == "batch" and e.stats.num_nonfinite), None)

@@ -34,7 +34,7 @@ def judge(case: Case) -> Cause | None:
     extreme = history.largest(case, "batch")
     if origin is None or extreme is None or extreme.stats.magnitude < _BEYOND_DATA:
         return None
-    if not any(evidence.overflowed(operation) for operation in (evidence.acting(origin), *evidence.births(case))):
+    if evidence.overflow(origin) is None:
         return None
     samples = f"; samples {words.some(origin.samples)} lead to the bad value" if origin.samples else ""
     return Cause(

@@ -13,7 +13,7 @@ Not this:
     A finite value whose gradient is infinite is inverse_function_edge; an edge that tanh rounded to is
     saturated_inverse. A clamp to [-1, 1] mends the value and leaves an infinite gradient.
 Source:
-    geoopt PR#79; geomstats PR#273.
+    geoopt PR#79 and geomstats PR#273, for the edge next to it.
 """
 
 from __future__ import annotations

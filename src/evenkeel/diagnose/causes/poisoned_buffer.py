@@ -13,7 +13,7 @@ Good:
 Not this:
     NaN in the batch itself is nonfinite_input, which then explains the buffer too.
 Source:
-    waifu-diffusion#64; TorchSSL PR#59 (state kept wrongly around a bad step).
+    "Poisoned running statistics" among the precision faults of the case collection; no thread of its own.
 """
 
 from __future__ import annotations

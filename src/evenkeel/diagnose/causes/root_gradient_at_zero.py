@@ -19,7 +19,7 @@ Source:
 
 from __future__ import annotations
 
-from evenkeel.core.case import Case, Origin
+from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
 from evenkeel.diagnose import evidence, words
@@ -32,15 +32,14 @@ _ROOTS = frozenset({"sqrt", "rsqrt", "pow", "norm", "std"})
 
 def judge(case: Case) -> Cause | None:
     """The derivative of a root, of an inverse root or of a fractional power at 0."""
-    origin = evidence.born_backward(case, _ROOTS) or _hidden_root(case)
+    origin = evidence.born_backward(case, _ROOTS)
     if origin is None or not origin.operation.inputs or not _is_root(origin.operation):
         return None
     operation = origin.operation
     if not evidence.num_zeros(operation.inputs[0]):
         return None
-    name, source = evidence.base(operation), _source(case)
-    hidden = not evidence.in_backward(origin)
-    slope = "is infinite there, and so is its slope" if name == "rsqrt" or hidden else "has an infinite slope there"
+    name, source = evidence.base(operation), _source(case, operation)
+    slope = "is infinite there, and so is its slope" if evidence.absorbed(origin) else "has an infinite slope there"
     made = f" The 0 was made by {source}." if source else ""
     return Cause(
         name="root_gradient_at_zero",
@@ -54,18 +53,12 @@ def judge(case: Case) -> Cause | None:
     )
 
 
-def _hidden_root(case: Case) -> Origin | None:
-    """An inverse root that was infinite in forward, where a bound caught it."""
-    origin = evidence.hidden_in_forward(case)
-    return origin if origin is not None and evidence.base(origin.operation) in {"rsqrt", "pow"} else None
-
-
 def _is_root(operation: Operation) -> bool:
     """Powers count when the exponent lies below 1."""
     return evidence.base(operation) != "pow" or any(scalar < 1.0 for scalar in operation.scalars)
 
 
-def _source(case: Case) -> str:
+def _source(case: Case, root: Operation) -> str:
     """What made the 0, when it says something about the remedy."""
     source = evidence.upstream(case, {"exp", "var", "sum", "norm"}, within=3)
     if source is None or not source.inputs:
@@ -75,7 +68,7 @@ def _source(case: Case) -> str:
         "exp": f"exp, which underflowed: its input goes down to {words.number(received.min or 0.0)}",
         "var": "var, whose input is constant",
     }.get(name, f"{name}, whose input is {words.span(received)}")
-    return how + words.cite(source)
+    return how + words.cite(source, unless=root)
 
 
 def _advice(case: Case, name: str) -> str:

@@ -45,7 +45,7 @@ def judge(case: Case) -> Cause | None:
         code=CODE,
         family=FAMILY,
         text=f"{saturated} rounded to its bound for inputs of up to "
-        f"{words.number(u.magnitude)}{words.cite(source)}, and {name} of that is "
+        f"{words.number(u.magnitude)}{words.cite(source, unless=origin.operation)}, and {name} of that is "
         f"infinite{words.at(origin)}{words.cite(origin.operation)}.",
         evidence=(words.tensor(u), *(words.tensor(stats) for stats in origin.operation.inputs)),
         confidence=0.93,

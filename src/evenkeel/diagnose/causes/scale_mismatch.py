@@ -18,7 +18,7 @@ Source:
 
 from __future__ import annotations
 
-from evenkeel.core.case import Case
+from evenkeel.core.case import Case, Origin
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Leaf, Operation
 from evenkeel.diagnose import evidence, history, masks, words
@@ -33,7 +33,7 @@ _ORDINARY = 20.0
 def judge(case: Case) -> Cause | None:
     """An overflow or a saturated log, with operands or batch tensors of scales that do not match."""
     origin = evidence.born(case)
-    if origin is None or not _suffers(evidence.acting(origin)):
+    if origin is None or not _suffers(origin):
         return None
     found = _in_batch(case) or _in_operands(evidence.acting(origin))
     if found is None:
@@ -50,10 +50,11 @@ def judge(case: Case) -> Cause | None:
     )
 
 
-def _suffers(operation: Operation) -> bool:
+def _suffers(origin: Origin) -> bool:
     """Whether the failure is of the kind that large inputs bring about."""
-    by_size = evidence.overflowed(operation) or evidence.base(operation) in evidence.LOGARITHMS
-    return by_size and masks.overflowed_mask(operation) is None and evidence.base(operation) not in evidence.DIVISIONS
+    operation = evidence.overflow(origin)
+    by_size = operation is not None and masks.overflowed_mask(operation) is None
+    return by_size or evidence.base(origin.operation) in evidence.LOGARITHMS
 
 
 def _in_batch(case: Case) -> str | None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case, Origin
 from evenkeel.core.cause import Cause, Family
-from evenkeel.core.operation import Operation
 from evenkeel.diagnose import evidence, history, masks, words
 
 CODE = "EK251"
@@ -60,18 +59,10 @@ def _fails_by_size(case: Case) -> bool:
     if case.symptom.kind == "spike":
         return True
     origin = evidence.born(case)
-    if origin is None or evidence.divides_by_zero(origin):
+    if origin is None:
         return False
-    return _is_log(origin) or any(_overflowed(o) for o in (evidence.acting(origin), *evidence.births(case)))
-
-
-def _overflowed(operation: Operation) -> bool:
-    blew_up = evidence.overflowed(operation) or (
-        evidence.is_finite(operation)
-        and any(stats.num_nan for stats in operation.outputs)
-        and any(stats.magnitude >= history.LARGE_BATCH for stats in operation.inputs)
-    )
-    return blew_up and masks.overflowed_mask(operation) is None
+    operation = evidence.overflow(origin)
+    return _is_log(origin) or (operation is not None and masks.overflowed_mask(operation) is None)
 
 
 def _is_log(origin: Origin | None) -> bool:

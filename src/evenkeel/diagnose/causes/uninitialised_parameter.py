@@ -64,6 +64,6 @@ def _bad_parameter(case: Case) -> Leaf | None:
     if found is not None and case.origin is None:
         return found
     origin, largest = evidence.born(case), history.largest(case, "parameter")
-    if origin is None or largest is None or not evidence.overflowed(evidence.acting(origin)):
+    if origin is None or largest is None or evidence.overflow(origin) is None:
         return None
     return largest if largest.stats.magnitude >= _GARBAGE else None

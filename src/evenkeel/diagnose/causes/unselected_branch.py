@@ -48,25 +48,20 @@ _WORDS_OF_CHOICE = ("where(", "mask")
 
 
 def judge(case: Case) -> Cause | None:
-    """A gradient of exactly 0 met an infinite slope, or an infinity that forward had left out."""
+    """A gradient of exactly 0 met an infinite slope, or an infinity that the loss does not use."""
     origin = evidence.born_backward(case)
-    hidden = evidence.hidden_in_forward(case)
-    if origin is not None and not _met_zero(origin):
+    if origin is None or not _met_zero(origin):
         return None
-    found = origin or hidden
-    if found is None:
-        return None
-    operation, selector = found.operation, _selector(case)
-    chosen = selector is not None or any(word in _source(operation) for word in _WORDS_OF_CHOICE)
-    if not chosen and hidden is None:
+    operation, selector = origin.operation, _selector(case)
+    if selector is None and not any(word in _source(operation) for word in _WORDS_OF_CHOICE):
         return None
     return Cause(
         name="unselected_branch",
         code=CODE,
         family=FAMILY,
-        text=_text(found, operation, is_hidden=hidden is not None),
+        text=_text(origin, operation),
         evidence=_evidence(operation, selector),
-        confidence=0.92 if chosen else 0.58,
+        confidence=0.92,
         advice=(
             f"Choose twice: give {evidence.base(operation)} a harmless argument where its branch is not "
             "taken, torch.where(ok, x, 1), and choose the result with the same condition. The values stay "
@@ -79,7 +74,7 @@ def _met_zero(origin: Origin) -> bool:
     """Whether every bad element is NaN and the gradient that arrived there is exactly 0."""
     if not origin.elements or not all(element.result != element.result for element in origin.elements):
         return False
-    if evidence.base(evidence.acting(origin)) == "div":
+    if evidence.base(origin.derivative or origin.operation) == "div":
         gradients = evidence.operands(origin, "self")
         return bool(gradients) and all(gradient == 0.0 for gradient in gradients)
     return all(0.0 in element.operands for element in origin.elements)
@@ -101,15 +96,10 @@ def _source(operation: Operation) -> str:
     return operation.place.source if operation.place is not None else ""
 
 
-def _text(origin: Origin, operation: Operation, *, is_hidden: bool) -> str:
+def _text(origin: Origin, operation: Operation) -> str:
     """What met what, and where."""
     name, place = evidence.base(operation), f"{words.at(origin)}{words.cite(operation)}"
-    if is_hidden:
-        return (
-            f"{name} made an infinity{place} that the loss does not use, because another branch was taken "
-            "there; its gradient of 0 times that infinity is NaN."
-        )
-    derivative = evidence.acting(origin)
+    derivative = origin.derivative or operation
     met = " and ".join(words.number(value) for value in origin.elements[0].operands)
     return (
         f"The branch with {name}{place} was not taken: the gradient that arrives is exactly 0, but its "

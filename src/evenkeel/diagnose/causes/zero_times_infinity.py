@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case, Link, Origin
 from evenkeel.core.cause import Cause, Family
+from evenkeel.core.operation import Operation
 from evenkeel.diagnose import evidence, words
 
 CODE = "EK205"
@@ -44,7 +45,7 @@ def judge(case: Case) -> Cause | None:
         code=CODE,
         family=FAMILY,
         text=f"{evidence.base(operation)} made NaN of "
-        f"{_what(origin)}{words.at(origin)}{words.cite(operation)}{_placed(placed)}.",
+        f"{_what(origin)}{words.at(origin)}{words.cite(operation)}{_placed(placed, operation)}.",
         evidence=tuple(words.tensor(stats) for stats in operation.inputs),
         confidence=0.5 if computed else 0.85,
         advice=(
@@ -73,8 +74,8 @@ def _what(origin: Origin) -> str:
     return "inf - inf" if name in _DIFFERENCES else "inf / inf" if name in _RATIOS else "0 · inf"
 
 
-def _placed(link: Link | None) -> str:
+def _placed(link: Link | None, operation: Operation) -> str:
     """Who put the infinity there."""
     if link is None:
         return ""
-    return f"; the infinity was placed by {evidence.base(link.operation)}{words.cite(link.operation)}"
+    return f"; the infinity was placed by {evidence.base(link.operation)}{words.cite(link.operation, unless=operation)}"

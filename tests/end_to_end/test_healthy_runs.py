@@ -1,0 +1,84 @@
+"""Observing changes nothing: a healthy script ends with the same bits, output and status under `evenkeel run`."""
+
+from pathlib import Path
+
+import pytest
+
+from evenkeel.core.events import RunEnded, RunStarted, StepDone
+from evenkeel.journal.reader import read
+
+# script: number of optimizer.step() calls
+NUM_STEPS = {
+    "loader_shuffled": 20,
+    "full_batch": 12,
+    "drawn_torch": 12,
+    "drawn_numpy": 15,
+    "accumulation": 4,
+    "gan_discriminator": 12,
+    "adamw": 8,
+    "adamw_fused": 8,
+    "clip_grad": 10,
+    "autocast_bf16": 8,
+    "batchnorm_dropout": 12,
+    "scheduler": 24,
+    "argparse_main": 16,
+    "array_slices": 12,
+    "loader_workers": 6,
+    "persistent_workers": 12,
+    "iter_next": 12,
+    "islice_last": 10,
+    "attention_mask": 6,
+    "own_optimizer": 6,
+    "trainer": 6,
+}
+# Their styles are among those above; a run costs two starts of torch.
+LEFT_OUT = {"gan_generator", "dict_batches", "first_step", "last_step", "batchnorm_buffer", "final_state"}
+
+
+def test_every_style_is_compared(scripts):
+    """The table names what is run; what is left out is left out by name."""
+    present = {p.stem for p in scripts.glob("*.py")} | {p.parent.name for p in scripts.glob("*/__init__.py")}
+    assert len(NUM_STEPS) == 21
+    assert NUM_STEPS.keys() | LEFT_OUT == present
+
+
+@pytest.mark.parametrize("script", NUM_STEPS)
+def test_healthy_run_keeps_every_bit(script, scripts, plain, supervised, tmp_path):
+    """Parameters, optimizer state, random states, output and status are those of the plain run."""
+    target = (f"{script}.py",) if (scripts / f"{script}.py").exists() else ("-m", f"{script}.train")
+    out = tmp_path / "out"
+    alone = plain(*target, tmp_path / "alone", HEALTHY="1")
+    watched = supervised(*target, tmp_path / "watched", out=out, HEALTHY="1")
+    assert alone.status == 0, alone.said
+    assert alone.stderr == b""
+    assert watched == alone, watched.said
+    assert (tmp_path / "watched").read_text().splitlines() == final_state(tmp_path / "alone")
+    assert not (out / "incident.json").exists()
+    assert_journal(out / "journal-rank0.jsonl", NUM_STEPS[script])
+
+
+def test_the_comparison_can_fail(plain, tmp_path):
+    """The final state of a run tells two learning rates apart."""
+    for name, healthy in (("slow", {"HEALTHY": "1"}), ("fast", {})):
+        assert plain("full_batch.py", tmp_path / name, **healthy).status == 0
+    assert final_state(tmp_path / "slow") != final_state(tmp_path / "fast")
+
+
+def final_state(path: Path) -> list[str]:
+    """The lines `name digest` that a script ended with."""
+    lines = path.read_text().splitlines()
+    assert len(lines) > 5, f"{path} holds no final state"
+    return lines
+
+
+def assert_journal(path: Path, num_steps: int) -> None:
+    """One line at the start, one for each step in order, one at the end."""
+    reading = read(path)
+    assert reading.unreadable == ()
+    first, *steps, last = reading.events
+    assert isinstance(first, RunStarted)
+    assert all(isinstance(event, StepDone) for event in steps)
+    assert [event.step for event in steps] == list(range(num_steps))
+    assert all(event.loss is not None for event in steps)
+    assert isinstance(last, RunEnded)
+    assert (last.num_steps, last.status) == (num_steps, 0)

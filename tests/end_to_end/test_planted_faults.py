@@ -1,0 +1,164 @@
+"""A planted fault in every style of training script is caught at its step, replayed to the bit, and located."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = "in process"
+CHILD = "in a child process"
+ORIGIN = re.compile(r"# origin$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planted:
+    """A script and the truth about its fault; the line is the one that ends with `# origin`."""
+
+    script: str
+    step: int
+    phase: str
+    symptom: str
+    function: str
+    replayed: str = HERE
+    target: tuple[str, ...] = ()  # how it is started; default: the script's path
+    origin_in: str = ""  # the file with the line, when it is not the script itself
+
+    @property
+    def place(self) -> str:
+        """The file that holds the origin, relative to the scripts."""
+        return self.origin_in or f"{self.script}.py"
+
+
+def forward(script, step, function, **more):
+    """A loss that is not finite, born in the forward pass."""
+    return Planted(script=script, step=step, phase="forward", symptom="loss", function=function, **more)
+
+
+def backward(script, step, function, **more):
+    """A finite loss whose gradient is not finite."""
+    return Planted(script=script, step=step, phase="backward", symptom="gradient", function=function, **more)
+
+
+PLANTED = [
+    forward("loader_shuffled", 5, "log"),
+    forward("full_batch", 2, "log"),
+    forward("drawn_torch", 10, "mean"),
+    forward("drawn_numpy", 11, "sqrt"),
+    backward("accumulation", 2, "sqrt"),
+    forward("gan_generator", 7, "reciprocal"),
+    forward("gan_discriminator", 6, "log"),
+    backward("adamw", 5, "pow"),
+    forward("adamw_fused", 5, "div"),
+    backward("clip_grad", 4, "acos"),
+    forward("autocast_bf16", 4, "log"),
+    backward("batchnorm_dropout", 8, "sqrt"),
+    forward("scheduler", 6, "exp"),
+    forward("argparse_main", 3, "log"),
+    forward("array_slices", 3, "reciprocal", replayed=CHILD),
+    forward("loader_workers", 3, "sqrt"),
+    forward("persistent_workers", 4, "div"),
+    Planted(script="iter_next", step=4, phase="data", symptom="loss", function="addmm"),
+    forward("islice_last", 4, "log1p"),
+    forward("dict_batches", 2, "div"),
+    forward("first_step", 0, "log"),
+    forward("last_step", 5, "sqrt", replayed=CHILD),
+    forward("attention_mask", 3, "div"),
+    Planted(
+        script="own_optimizer",
+        step=3,
+        phase="optimizer",
+        symptom="parameter",
+        function="div",
+        replayed=CHILD,
+    ),
+    Planted(script="batchnorm_buffer", step=3, phase="forward", symptom="buffer", function="batch_norm"),
+    forward("trainer", 2, "log", target=("-m", "trainer.train"), origin_in="trainer/losses.py"),
+]
+
+KEYS = {
+    "schema": int,
+    "step": int,
+    "rank": int,
+    "phase": str,
+    "symptom": dict,
+    "origin": dict,
+    "chain": list,
+    "cause": dict,
+    "causes": list,
+    "reproduced": bool,
+    "experiments": list,
+    "advice": list,
+    "capsule": (str, type(None)),
+    "report": str,
+}
+ORIGIN_KEYS = {"op", "function", "file", "line", "source", "module", "samples", "term", "inputs", "outputs"}
+CAUSE_KEYS = {"class", "code", "family", "text", "evidence", "confidence"}
+FAMILIES = {
+    *("domain", "range", "gradient_singularity", "reduction", "data", "dynamics", "precision"),
+    *("distributed", "masking", "state", "hardware"),
+}
+
+
+def marked_line(path: Path) -> int:
+    """The number of the one line that ends with `# origin`."""
+    lines = [n for n, line in enumerate(path.read_text().splitlines(), start=1) if ORIGIN.search(line)]
+    assert len(lines) == 1, f"{path} marks {len(lines)} lines as the origin"
+    return lines[0]
+
+
+def test_every_script_has_its_truth(scripts):
+    """No script lies there without being run."""
+    helpers = {"final_state"}
+    present = {p.stem for p in scripts.glob("*.py")} | {p.parent.name for p in scripts.glob("*/__init__.py")}
+    assert len(PLANTED) == 26
+    assert {planted.script for planted in PLANTED} == present - helpers
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.script)
+def test_planted_fault(planted, scripts, supervised, tmp_path):
+    """Stopped at the right step with status 3, replayed to the bit, and the origin is the marked line."""
+    out = tmp_path / "out"
+    done = supervised(*(planted.target or (f"{planted.script}.py",)), out=out)
+    assert done.status == 3, done.said
+    incident = json.loads((out / "incident.json").read_text())
+    assert_contract(incident, out)
+    place = scripts / planted.place
+    origin = incident["origin"]
+    assert {
+        "step": incident["step"],
+        "symptom": incident["symptom"]["kind"],
+        "reproduced": incident["reproduced"],
+        "file": (scripts / origin["file"]).resolve(),
+        "line": origin["line"],
+        "function": origin["function"],
+        "phase": incident["phase"],
+    } == {
+        "step": planted.step,
+        "symptom": planted.symptom,
+        "reproduced": True,
+        "file": place,
+        "line": marked_line(place),
+        "function": planted.function,
+        "phase": planted.phase,
+    }
+    assert origin["source"] == place.read_text().splitlines()[origin["line"] - 1].strip()
+    assert incident["how_replayed"].startswith(planted.replayed)
+
+
+def assert_contract(incident, out):
+    """Every key that other programs rely on, with its type, and the files beside it."""
+    assert {key: type(incident.get(key)) for key in KEYS if not isinstance(incident.get(key), KEYS[key])} == {}
+    assert KEYS.keys() <= incident.keys()
+    assert incident["schema"] == 1
+    assert incident["rank"] == 0
+    assert {"kind", "name"} <= incident["symptom"].keys()
+    assert ORIGIN_KEYS <= incident["origin"].keys()
+    assert CAUSE_KEYS <= incident["cause"].keys()
+    assert incident["causes"][0] == incident["cause"]
+    assert {cause["family"] for cause in incident["causes"]} <= FAMILIES
+    assert all(re.fullmatch(r"EK2\d\d", cause["code"]) for cause in incident["causes"])
+    assert incident["advice"]
+    assert all({"text", "verified_by", "diff"} <= advice.keys() for advice in incident["advice"])
+    assert (out / "report.html").stat().st_size > 1000

@@ -1,0 +1,43 @@
+"""Reports appear whole, and none is ever overwritten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evenkeel.core.errors import UsageError
+from evenkeel.core.incident import Incident
+from evenkeel.report.as_json import from_json
+from evenkeel.report.write import write
+
+
+def test_both_files_are_written_and_nothing_else(incident: Incident, tmp_path: Path) -> None:
+    """The directory is made; the JSON names the page."""
+    out = tmp_path / "incidents" / "2"
+    written = write(incident, out)
+    assert sorted(path.name for path in out.iterdir()) == ["incident.json", "report.html"]
+    assert written.report == str(out / "report.html")
+    assert repr(from_json((out / "incident.json").read_text())) == repr(written)
+    assert (out / "report.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("name", ["incident.json", "report.html"])
+def test_an_existing_file_is_kept(incident: Incident, tmp_path: Path, name: str) -> None:
+    """The error names the file, and the other one is not written either."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("earlier")
+    with pytest.raises(UsageError, match=f"{name} exists and is not overwritten"):
+        write(incident, out)
+    assert [path.name for path in out.iterdir()] == [name]
+    assert (out / name).read_text() == "earlier"
+
+
+def test_a_file_name_that_is_no_text_does_not_lose_the_report(incident: Incident, tmp_path: Path) -> None:
+    """File names are bytes; Python shows odd ones as lone surrogates."""
+    out = tmp_path / "out"
+    written = write(replace(incident, command="caf\udce9.py"), out)
+    assert repr(from_json((out / "incident.json").read_text())) == repr(written)
+    assert "caf\\udce9.py" in (out / "report.html").read_text()

@@ -1,0 +1,74 @@
+"""What several tests of this room need: random states put back, and a listener that notes what it hears."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from torch import Tensor
+from torch.optim import Optimizer
+
+from evenkeel.step.snapshot import RandomState
+
+
+@dataclass(slots=True)
+class Heard:
+    """A listener that writes down every event; `again` and `still` are its answers."""
+
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    again: list[object] = field(default_factory=list)  # batches to hand out once more, first one first
+    still: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """The names of the events."""
+        return [event[0] for event in self.events]
+
+    def forward_begins(self) -> None:
+        """Note it."""
+        self.events.append(("forward",))
+
+    def batch_again(self, source: Hashable) -> tuple[object] | None:
+        """Hand out what is waiting."""
+        self.events.append(("asked", source))
+        return (self.again.pop(0),) if self.again else None
+
+    def batch_handed_out(self, source: Hashable, batch: object) -> None:
+        """Note the batch."""
+        self.events.append(("batch", source, batch))
+
+    def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
+        """Note the losses."""
+        self.events.append(("backward", losses))
+
+    def gradients_cleared(self) -> None:
+        """Note it."""
+        self.events.append(("cleared",))
+
+    def before_update(self, optimizer: Optimizer) -> None:
+        """Note the optimizer."""
+        self.events.append(("before", optimizer))
+
+    def after_update(self, optimizer: Optimizer) -> None:
+        """Note the optimizer."""
+        self.events.append(("after", optimizer))
+
+    def holds_still(self) -> bool:
+        """Answer as told."""
+        return self.still
+
+
+@pytest.fixture
+def heard() -> Heard:
+    """A fresh listener."""
+    return Heard()
+
+
+@pytest.fixture(autouse=True)
+def _random_states_put_back() -> Iterator[None]:
+    """No test of this room changes the random states of another."""
+    before = RandomState.capture()
+    yield
+    before.restore()
