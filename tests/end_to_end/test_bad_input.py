@@ -1,14 +1,19 @@
 """Bad input gets a clear sentence and a status of its own, and nothing is overwritten."""
 
 import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+Start = Callable[..., Any]  # starts a program; see conftest
 
 NO_STEP = "print('nothing to train')\n"
 UNREADABLE = "def broken(:\n"
 
 
-def contents(directory):
+def contents(directory: Path) -> dict[Path, str]:
     """Every file below a directory, with a fingerprint of its bytes."""
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     return {path: hashlib.blake2b(path.read_bytes()).hexdigest() for path in files}
@@ -24,7 +29,9 @@ def contents(directory):
     ],
     ids=["missing", "directory", "module", "nothing"],
 )
-def test_target_that_cannot_run(target, words, project, supervised, tmp_path):
+def test_target_that_cannot_run(
+    target: tuple[str, ...], words: list[str], project: Callable[..., Path], supervised: Start, tmp_path: Path
+) -> None:
     """Status 2, a sentence that names what is wrong, no traceback, and no directory left behind."""
     directory = project(**{"missing.py": NO_STEP, "directory/train.py": NO_STEP})
     out = tmp_path / "out"
@@ -35,7 +42,7 @@ def test_target_that_cannot_run(target, words, project, supervised, tmp_path):
     assert not out.exists()
 
 
-def test_program_that_never_steps(project, supervised, tmp_path):
+def test_program_that_never_steps(project: Callable[..., Path], supervised: Start, tmp_path: Path) -> None:
     """Status 4 and a sentence: nothing was supervised, and the person should know."""
     directory = project(**{"train.py": NO_STEP})
     done = supervised("train.py", out=tmp_path / "out", cwd=directory)
@@ -47,14 +54,16 @@ def test_program_that_never_steps(project, supervised, tmp_path):
     assert not (tmp_path / "out" / "incident.json").exists()
 
 
-def test_program_that_cannot_be_compiled(project, plain, supervised, tmp_path):
+def test_program_that_cannot_be_compiled(
+    project: Callable[..., Path], plain: Start, supervised: Start, tmp_path: Path
+) -> None:
     """The syntax error is the program's own, as plain Python shows it."""
     directory = project(**{"train.py": UNREADABLE})
     assert supervised("train.py", out=tmp_path / "out", cwd=directory) == plain("train.py", cwd=directory)
 
 
 @pytest.mark.parametrize("out", ["file", "file/below"])
-def test_out_that_cannot_be_made(out, project, supervised):
+def test_out_that_cannot_be_made(out: str, project: Callable[..., Path], supervised: Start) -> None:
     """Status 2 and a sentence; the program does not run, and the file in the way stays as it was."""
     directory = project(**{"train.py": NO_STEP, "file": "precious"})
     done = supervised("train.py", out=directory / out, cwd=directory)
@@ -64,7 +73,7 @@ def test_out_that_cannot_be_made(out, project, supervised):
     assert (directory / "file").read_text() == "precious"
 
 
-def test_second_run_into_the_same_directory(supervised, tmp_path):
+def test_second_run_into_the_same_directory(supervised: Start, tmp_path: Path) -> None:
     """Status 2 and a sentence; every byte of the first run stays."""
     out = tmp_path / "out"
     assert supervised("full_batch.py", out=out).status == 3

@@ -1,19 +1,22 @@
 """`Guard.batches`: the same faults are caught and located in a loop with one changed line."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 from torch.utils.data import DataLoader, TensorDataset
 
 import evenkeel
 
+Stopped = pytest.ExceptionInfo[evenkeel.TrainingStopped]
 HERE = Path(__file__)
 
 
-def line_of(mark):
+def line_of(mark: str) -> int:
     """The number of the line in this file that ends with `# origin: MARK`."""
     lines = [n for n, line in enumerate(HERE.read_text().splitlines(), 1) if line.endswith(f"# origin: {mark}")]
     assert len(lines) == 1
@@ -23,7 +26,7 @@ def line_of(mark):
 class Setup:
     """A small model with BatchNorm and dropout, an optimizer, a loader; row 21 of the data may be bad."""
 
-    def __init__(self, bad=None, batch_size=4):
+    def __init__(self, bad: float | None = None, batch_size: int = 4) -> None:
         torch.manual_seed(0)
         x = torch.rand(40, 3) + 0.5
         if bad is not None:
@@ -32,30 +35,35 @@ class Setup:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.01)
         self.loader = DataLoader(TensorDataset(x), batch_size=batch_size)
 
-    def step(self, loss):
+    def step(self, loss: torch.Tensor) -> None:
         """Backward and update."""
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
 
-    def bits(self):
+    def bits(self) -> list[torch.Tensor]:
         """Every parameter, buffer and optimizer state, and the random state."""
         moments = [v for state in self.optimizer.state.values() for v in state.values()]
         return [t.clone() for t in (*self.model.state_dict().values(), *moments, torch.get_rng_state())]
 
 
-def log_loss(setup, x):
+LossOf = Callable[[Setup, torch.Tensor], torch.Tensor]
+
+
+def log_loss(setup: Setup, x: torch.Tensor) -> torch.Tensor:
     """A forward failure at 0."""
     return (setup.model(x) - torch.log(x.sum(1, keepdim=True))).square().mean()  # origin: log
 
 
-def root_loss(setup, x):
+def root_loss(setup: Setup, x: torch.Tensor) -> torch.Tensor:
     """A failure of the backward pass alone at 0."""
     width = setup.model[0](x).sum(1) - setup.model[0].bias.sum()
     return setup.model(x).square().mean() + torch.sqrt(width.square()).mean()  # origin: root
 
 
-def assert_located(guard, stop, mark, *, step, phase, reproduced=True):
+def assert_located(
+    guard: evenkeel.Guard, stop: Stopped, mark: str, *, step: int, phase: str, reproduced: bool = True
+) -> None:
     """The incident names the step, the phase and the marked line of this file."""
     case = guard.incident.case
     assert stop.value.step == step
@@ -65,10 +73,10 @@ def assert_located(guard, stop, mark, *, step, phase, reproduced=True):
     assert (Path(place.file), place.line) == (HERE, line_of(mark))
 
 
-def same_bits(some, others):
+def same_bits(some: list[torch.Tensor], others: list[torch.Tensor]) -> bool:
     """Whether all tensors are equal, one NaN being as good as another."""
     pairs = zip(some, others, strict=True)
-    return all(torch.equal(torch.nan_to_num(a.float(), 7e7), torch.nan_to_num(b.float(), 7e7)) for a, b in pairs)
+    return all(torch.allclose(a.double(), b.double(), rtol=0, atol=0, equal_nan=True) for a, b in pairs)
 
 
 @pytest.mark.parametrize(
@@ -76,32 +84,42 @@ def same_bits(some, others):
     [(log_loss, "log", "forward"), (root_loss, "root", "backward")],
     ids=["forward", "backward"],
 )
-def test_fault_is_located(loss_of, mark, phase, tmp_path, capsys):
+def test_fault_is_located(
+    loss_of: LossOf, mark: str, phase: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Row 21 is in batch 5; its update is withheld."""
     setup = Setup(bad=0.0)
     guard = evenkeel.Guard(setup.model, setup.optimizer, out=tmp_path)
-    with pytest.raises(evenkeel.TrainingStopped) as stop:
+
+    def train() -> None:
         for (x,) in guard.batches(setup.loader):
             setup.step(loss_of(setup, x))
+
+    with pytest.raises(evenkeel.TrainingStopped) as stop:
+        train()
     assert_located(guard, stop, mark, step=5, phase=phase)
     assert (tmp_path / "incident.json").exists()
     assert all(p.isfinite().all() for p in setup.model.parameters())
 
 
-def test_accumulated_step_is_located(tmp_path, capsys):
+def test_accumulated_step_is_located(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Four micro-batches of two rows: row 21 is in micro-batch 10, so in step 2."""
     setup = Setup(bad=0.0, batch_size=2)
     guard = evenkeel.Guard(setup.model, setup.optimizer, out=tmp_path)
-    with pytest.raises(evenkeel.TrainingStopped) as stop:
+
+    def train() -> None:
         for i, (x,) in enumerate(guard.batches(setup.loader)):
             (log_loss(setup, x) / 4).backward()
             if i % 4 == 3:
                 setup.optimizer.step()
                 setup.optimizer.zero_grad()
+
+    with pytest.raises(evenkeel.TrainingStopped) as stop:
+        train()
     assert_located(guard, stop, "log", step=2, phase="forward")
 
 
-def test_healthy_loop_keeps_every_bit(tmp_path, capsys):
+def test_healthy_loop_keeps_every_bit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two epochs with and without the guard end with the same bits, and nothing is printed."""
     ends = []
     for watched in (False, True):
@@ -117,7 +135,7 @@ def test_healthy_loop_keeps_every_bit(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_loop_may_be_left_and_entered_again(tmp_path, capsys):
+def test_loop_may_be_left_and_entered_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Steps go on counting: 3 batches, then all from the start, and the bad one is the sixth of those."""
     setup = Setup(bad=0.0)
     guard = evenkeel.Guard(setup.model, setup.optimizer, out=tmp_path)
@@ -125,47 +143,58 @@ def test_loop_may_be_left_and_entered_again(tmp_path, capsys):
         setup.step(log_loss(setup, x))
         if i == 2:
             break
-    with pytest.raises(evenkeel.TrainingStopped) as stop:
+
+    def train() -> None:
         for (x,) in guard.batches(setup.loader):
             setup.step(log_loss(setup, x))
+
+    with pytest.raises(evenkeel.TrainingStopped) as stop:
+        train()
     assert_located(guard, stop, "log", step=8, phase="forward")
 
 
-def test_loop_left_right_after_the_bad_step(tmp_path, capsys):
+def test_loop_left_right_after_the_bad_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The batches come again when the loop is entered the next time."""
     setup = Setup(bad=0.0)
     guard = evenkeel.Guard(setup.model, setup.optimizer, out=tmp_path)
-    with pytest.raises(evenkeel.TrainingStopped) as stop:
+
+    def train() -> None:
         for _epoch in range(3):
             for (x,) in itertools.islice(guard.batches(setup.loader), 6):
                 setup.step(log_loss(setup, x))
+
+    with pytest.raises(evenkeel.TrainingStopped) as stop:
+        train()
     assert_located(guard, stop, "log", step=5, phase="forward")
 
 
 @pytest.mark.parametrize("when", ["before the loss", "after the update"])
-def test_validation_loop_inside(when, tmp_path, capsys):
+def test_validation_loop_inside(when: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A nested loop over other batches in eval mode, longer than what is kept of it, does not disturb."""
     setup = Setup(bad=0.0)
     validation = DataLoader(TensorDataset(torch.rand(24, 3)), batch_size=2)
     guard = evenkeel.Guard(setup.model, setup.optimizer, out=tmp_path)
 
-    def validate():
+    def validate() -> None:
         setup.model.eval()
         with torch.no_grad():
             assert sum(len(setup.model(x)) for (x,) in guard.batches(validation)) == 24
         setup.model.train()
 
-    with pytest.raises(evenkeel.TrainingStopped) as stop:
+    def train() -> None:
         for (x,) in guard.batches(setup.loader):
             if when == "before the loss":
                 validate()
             setup.step(log_loss(setup, x))
             if when == "after the update":
                 validate()
+
+    with pytest.raises(evenkeel.TrainingStopped) as stop:
+        train()
     assert_located(guard, stop, "log", step=5, phase="forward")
 
 
-def test_observe_goes_on_as_without_us(tmp_path, capsys):
+def test_observe_goes_on_as_without_us(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The bad update is made as it was, NaN included, and a schedule advances once for each step."""
     ends = []
     for watched in (False, True):
@@ -182,16 +211,20 @@ def test_observe_goes_on_as_without_us(tmp_path, capsys):
     assert guard.incident.case.reproduced
 
 
-def test_nothing_of_ours_stays_behind(tmp_path, capsys):
+def test_nothing_of_ours_stays_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After the incident neither hooks nor modes are left: the model trains on without a guard."""
     setup = Setup(bad=0.0)
     backward = torch.autograd.backward
     guard = evenkeel.Guard(setup.model, setup.optimizer, out=tmp_path)
-    with pytest.raises(evenkeel.TrainingStopped):
+
+    def train() -> None:
         for (x,) in guard.batches(setup.loader):
             setup.step(log_loss(setup, x))
+
+    with pytest.raises(evenkeel.TrainingStopped):
+        train()
     assert torch.autograd.backward is backward
-    assert torch._C._len_torch_dispatch_stack() == 0
+    assert _get_current_dispatch_mode() is None
     num_lines = len((tmp_path / "journal-rank0.jsonl").read_text().splitlines())
     setup.step(setup.model(torch.rand(4, 3)).mean())
     assert len((tmp_path / "journal-rank0.jsonl").read_text().splitlines()) == num_lines

@@ -1,11 +1,15 @@
 """Observing changes nothing: a healthy script ends with the same bits, output and status under `evenkeel run`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from evenkeel.core.events import RunEnded, RunStarted, StepDone
 from evenkeel.journal.reader import read
+
+Start = Callable[..., Any]  # starts a program; see conftest
 
 # script: number of optimizer.step() calls
 NUM_STEPS = {
@@ -35,7 +39,7 @@ NUM_STEPS = {
 LEFT_OUT = {"gan_generator", "dict_batches", "first_step", "last_step", "batchnorm_buffer", "final_state"}
 
 
-def test_every_style_is_compared(scripts):
+def test_every_style_is_compared(scripts: Path) -> None:
     """The table names what is run; what is left out is left out by name."""
     present = {p.stem for p in scripts.glob("*.py")} | {p.parent.name for p in scripts.glob("*/__init__.py")}
     assert len(NUM_STEPS) == 21
@@ -43,7 +47,9 @@ def test_every_style_is_compared(scripts):
 
 
 @pytest.mark.parametrize("script", NUM_STEPS)
-def test_healthy_run_keeps_every_bit(script, scripts, plain, supervised, tmp_path):
+def test_healthy_run_keeps_every_bit(
+    script: str, scripts: Path, plain: Start, supervised: Start, tmp_path: Path
+) -> None:
     """Parameters, optimizer state, random states, output and status are those of the plain run."""
     target = (f"{script}.py",) if (scripts / f"{script}.py").exists() else ("-m", f"{script}.train")
     out = tmp_path / "out"
@@ -57,7 +63,7 @@ def test_healthy_run_keeps_every_bit(script, scripts, plain, supervised, tmp_pat
     assert_journal(out / "journal-rank0.jsonl", NUM_STEPS[script])
 
 
-def test_the_comparison_can_fail(plain, tmp_path):
+def test_the_comparison_can_fail(plain: Start, tmp_path: Path) -> None:
     """The final state of a run tells two learning rates apart."""
     for name, healthy in (("slow", {"HEALTHY": "1"}), ("fast", {})):
         assert plain("full_batch.py", tmp_path / name, **healthy).status == 0

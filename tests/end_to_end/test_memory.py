@@ -1,8 +1,13 @@
 """Supervision holds the batches of one step and one copy of the buffers; nothing grows with steps."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+Start = Callable[..., Any]  # starts a program; see conftest
 
 TRAINING = """\
 import gc, json, resource, sys
@@ -47,7 +52,9 @@ json.dump([max(batches), blocks[1] - blocks[0], peaks[1] - peaks[0], evaluating]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("num_evaluated", [0, 200])
-def test_supervision_does_not_grow(num_evaluated, project, plain, supervised, tmp_path):
+def test_supervision_does_not_grow(
+    num_evaluated: int, project: Callable[..., Path], plain: Start, supervised: Start, tmp_path: Path
+) -> None:
     """300 steps with batches of 1 MB, without and with an evaluation loop of 200 batches among them."""
     directory = project(**{"train.py": TRAINING.replace("EVALUATED", str(num_evaluated))})
     figures = []

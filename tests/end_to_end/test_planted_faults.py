@@ -2,10 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+Start = Callable[..., Any]  # starts a program; see conftest
 
 HERE = "in process"
 CHILD = "in a child process"
@@ -31,12 +35,12 @@ class Planted:
         return self.origin_in or f"{self.script}.py"
 
 
-def forward(script, step, function, **more):
+def forward(script: str, step: int, function: str, **more: str | tuple[str, ...]) -> Planted:
     """A loss that is not finite, born in the forward pass."""
     return Planted(script=script, step=step, phase="forward", symptom="loss", function=function, **more)
 
 
-def backward(script, step, function, **more):
+def backward(script: str, step: int, function: str, **more: str | tuple[str, ...]) -> Planted:
     """A finite loss whose gradient is not finite."""
     return Planted(script=script, step=step, phase="backward", symptom="gradient", function=function, **more)
 
@@ -108,7 +112,7 @@ def marked_line(path: Path) -> int:
     return lines[0]
 
 
-def test_every_script_has_its_truth(scripts):
+def test_every_script_has_its_truth(scripts: Path) -> None:
     """No script lies there without being run."""
     helpers = {"final_state"}
     present = {p.stem for p in scripts.glob("*.py")} | {p.parent.name for p in scripts.glob("*/__init__.py")}
@@ -117,7 +121,7 @@ def test_every_script_has_its_truth(scripts):
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.script)
-def test_planted_fault(planted, scripts, supervised, tmp_path):
+def test_planted_fault(planted: Planted, scripts: Path, supervised: Start, tmp_path: Path) -> None:
     """Stopped at the right step with status 3, replayed to the bit, and the origin is the marked line."""
     out = tmp_path / "out"
     done = supervised(*(planted.target or (f"{planted.script}.py",)), out=out)
@@ -147,15 +151,15 @@ def test_planted_fault(planted, scripts, supervised, tmp_path):
     assert incident["how_replayed"].startswith(planted.replayed)
 
 
-def assert_contract(incident, out):
+def assert_contract(incident: dict[str, Any], out: Path) -> None:
     """Every key that other programs rely on, with its type, and the files beside it."""
-    assert {key: type(incident.get(key)) for key in KEYS if not isinstance(incident.get(key), KEYS[key])} == {}
-    assert KEYS.keys() <= incident.keys()
+    assert [key for key in KEYS if not isinstance(incident.get(key), KEYS[key])] == []
+    assert set(incident) >= set(KEYS)
     assert incident["schema"] == 1
     assert incident["rank"] == 0
     assert {"kind", "name"} <= incident["symptom"].keys()
-    assert ORIGIN_KEYS <= incident["origin"].keys()
-    assert CAUSE_KEYS <= incident["cause"].keys()
+    assert set(incident["origin"]) >= ORIGIN_KEYS
+    assert set(incident["cause"]) >= CAUSE_KEYS
     assert incident["causes"][0] == incident["cause"]
     assert {cause["family"] for cause in incident["causes"]} <= FAMILIES
     assert all(re.fullmatch(r"EK2\d\d", cause["code"]) for cause in incident["causes"])

@@ -1,8 +1,13 @@
 """Policy observe: one incident is written, and the run goes on as if nobody had looked."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+Start = Callable[..., Any]  # starts a program; see conftest
 
 # script: the failing step
 OBSERVED = {
@@ -19,13 +24,13 @@ OBSERVED = {
 }
 
 
-def test_every_way_of_replaying_is_observed():
+def test_every_way_of_replaying_is_observed() -> None:
     """Loops with a loader, without one, and updates that are at fault themselves."""
     assert len(OBSERVED) == 10
 
 
 @pytest.mark.parametrize("script", OBSERVED)
-def test_observed_run_ends_as_the_plain_one(script, plain, supervised, tmp_path):
+def test_observed_run_ends_as_the_plain_one(script: str, plain: Start, supervised: Start, tmp_path: Path) -> None:
     """Parameters, optimizer state and random states at the end are the same to the bit, NaN included."""
     out = tmp_path / "out"
     alone = plain(f"{script}.py", tmp_path / "alone")
@@ -33,9 +38,7 @@ def test_observed_run_ends_as_the_plain_one(script, plain, supervised, tmp_path)
     assert (alone.status, watched.status) == (0, 0), watched.said
     incident = json.loads((out / "incident.json").read_text())
     assert (incident["step"], incident["reproduced"]) == (OBSERVED[script], True)
-    assert sorted(path.name for path in out.rglob("incident.json") if "rerun" not in path.parts) == [
-        "incident.json"
-    ]
+    assert sorted(path.name for path in out.rglob("incident.json") if "rerun" not in path.parts) == ["incident.json"]
     final = (tmp_path / "alone").read_text().splitlines()
     assert len(final) > 5
     assert (tmp_path / "watched").read_text().splitlines() == final

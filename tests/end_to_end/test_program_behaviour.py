@@ -4,8 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+Start = Callable[..., Any]  # starts a program; see conftest
+Running = subprocess.Popen[bytes]
 
 SETUP = """\
 import torch
@@ -99,7 +105,7 @@ CASES = {
 ARGUMENTS = ("--out", "here", "--help", "-m", "--", "--policy=stop", "two words")
 
 
-def start(directory, *arguments):
+def start(directory: Path, *arguments: str | Path) -> Running:
     """A running program, with pipes at its three ends."""
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
@@ -111,7 +117,7 @@ def start(directory, *arguments):
     )
 
 
-def ended(process, given=b"an answer\n"):
+def ended(process: Running, given: bytes = b"an answer\n") -> tuple[int, str, str]:
     """Status, stdout and stderr of a program that was started, without the addresses of its process."""
     try:
         stdout, stderr = process.communicate(given, timeout=100)
@@ -120,13 +126,13 @@ def ended(process, given=b"an answer\n"):
     return process.returncode, stdout.decode(), stderr.decode()
 
 
-def test_every_behaviour_is_compared():
+def test_every_behaviour_is_compared() -> None:
     """The table was not emptied."""
     assert len(CASES) == 14
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_program_behaves_as_without_us(case, project, tmp_path):
+def test_program_behaves_as_without_us(case: str, project: Callable[..., Path], tmp_path: Path) -> None:
     """Status, stdout and stderr are those of plain Python, to the byte."""
     directory = project(**{"train.py": SETUP + CASES[case], "sibling.py": "VALUE = 41\n"})
     alone = start(directory, "train.py", *ARGUMENTS)
@@ -137,15 +143,13 @@ def test_program_behaves_as_without_us(case, project, tmp_path):
     assert not (out / "incident.json").exists()
 
 
-def test_module_behaves_as_without_us(project, tmp_path):
+def test_module_behaves_as_without_us(project: Callable[..., Path], tmp_path: Path) -> None:
     """`-m` sets argv, names and the path as Python does, and shows the module's own traceback."""
     text = "import sys\nfrom . import sibling\nprint(sys.argv, sys.path, __name__, __file__, __package__,"
     text += f" __spec__.name, sibling.VALUE)\n{SETUP}train()\nraise KeyError('mine')\n"
     directory = project(**{"pack/__init__.py": "", "pack/train.py": text, "pack/sibling.py": "VALUE = 41\n"})
     alone = start(directory, "-m", "pack.train", *ARGUMENTS)
-    watched = start(
-        directory, "-m", "evenkeel", "run", "--out", tmp_path / "out", "-m", "pack.train", *ARGUMENTS
-    )
+    watched = start(directory, "-m", "evenkeel", "run", "--out", tmp_path / "out", "-m", "pack.train", *ARGUMENTS)
     status, stdout, stderr = ended(alone)
     assert status == 1
     of_runpy = '  File "<frozen runpy>"'  # how Python itself starts a module
@@ -167,7 +171,9 @@ HANDLING = "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number 
     ],
     ids=["interrupt", "terminate", "terminate_handled", "interrupt_handled"],
 )
-def test_signals_reach_the_program(number, handler, status, project, tmp_path):
+def test_signals_reach_the_program(
+    number: signal.Signals, handler: str, status: int, project: Callable[..., Path], tmp_path: Path
+) -> None:
     """A signal ends the program as it ends it under plain Python, handlers and tracebacks included."""
     directory = project(**{"train.py": WAITING.replace("HANDLER", handler)})
     supervised = ("-m", "evenkeel", "run", "--out", tmp_path / "out", "train.py")
@@ -198,7 +204,7 @@ for i in range(0, 6, 2):
 """
 
 
-def test_program_that_changes_directory(project, supervised, tmp_path):
+def test_program_that_changes_directory(project: Callable[..., Path], supervised: Start, tmp_path: Path) -> None:
     """The source is still found, and the child process still finds the script."""
     directory = project(**{"train.py": AFTER_CHDIR})
     out = tmp_path / "out"

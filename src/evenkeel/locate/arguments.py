@@ -17,6 +17,8 @@ _UNDECLARED = {
 }
 _NO_VALUES = {"dim", "dtype", "layout", "correction", "reduction", "alpha"}
 _NUMBERS = {"number", "float", "Optional[number]", "Optional[float]", "Tensor"}  # x / 2.0 passes 2.0 for a Tensor
+# Operations that replace what they write into, so that its old content is not read.
+_OVERWRITING = {"copy", "fill", "zero", "normal", "uniform", "bernoulli", "exponential", "random", "log_normal"}
 _STEMS = {
     "linalg_vector_norm": "norm",
     "nll_loss_forward": "nll_loss",
@@ -37,20 +39,22 @@ class Argument(NamedTuple):
     name: str  # of the schema; "self[2]" inside a list
     tensor: Tensor
     written: bool
+    overwritten: bool = False  # written without being read: the old content, or garbage, reaches nothing
 
 
 def tensor_arguments(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Argument]:
     """Yield every tensor among the arguments, lists unfolded."""
-    undeclared = _UNDECLARED.get(base_name(func), ()) if _training(func, args, kwargs) else ()
+    undeclared = _UNDECLARED.get(str(func).split(".")[1], ()) if _training(func, args, kwargs) else ()
     for declared, value in _bound(func, args, kwargs):
         alias = declared.alias_info
         written = (alias is not None and alias.is_write) or declared.name in undeclared
+        overwrites = base_name(func) in _OVERWRITING or declared.kwarg_only  # `out=`
         if isinstance(value, Tensor):
-            yield Argument(declared.name, value, written)
+            yield Argument(declared.name, value, written, written and overwrites)
         elif isinstance(value, list | tuple):
             for position, part in enumerate(value):
                 if isinstance(part, Tensor):
-                    yield Argument(f"{declared.name}[{position}]", part, written)
+                    yield Argument(f"{declared.name}[{position}]", part, written, written and overwrites)
 
 
 def numbers(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,13 @@ _ABSORBING = {"softmax", "log_softmax", "logsumexp", "max", "min", "amax", "amin
 BirthKind = Literal["infinity", "nan", "constant", "leaf"]
 
 
+class Turn(NamedTuple):
+    """Where an infinity became NaN: the operation, and the elements of its output that reached the symptom."""
+
+    record: Record
+    relevant: Tensor
+
+
 @dataclass(slots=True)
 class Birth:
     """Where a bad value entered: an operation with finite relevant inputs, a constant, or a leaf."""
@@ -27,13 +34,18 @@ class Birth:
     record: Record  # the operation that made it; for a leaf the first that read it
     touch: Touch  # what it wrote; for a leaf what was read
     relevant: Tensor  # the elements of `touch` that reached the symptom
-    became_nan: Record | None = None  # where its infinity turned into NaN on the way
+    turn: Turn | None = None  # where its infinity turned into NaN on the way
+
+    @property
+    def became_nan(self) -> Record | None:
+        """The operation that turned its infinity into NaN."""
+        return self.turn.record if self.turn else None
 
 
 @dataclass(slots=True)
 class _Arrival:
     relevant: Tensor
-    became_nan: Record | None
+    turn: Turn | None
 
 
 @dataclass(slots=True)
@@ -42,13 +54,13 @@ class _Walk:
     frontier: dict[tuple[int, int], _Arrival] = field(default_factory=dict)
     births: list[Birth] = field(default_factory=list)
 
-    def arrive(self, record: int, write: int, relevant: Tensor, became_nan: Record | None) -> None:
+    def arrive(self, record: int, write: int, relevant: Tensor, turn: Turn | None) -> None:
         known = self.frontier.get((record, write))
         if known is None:
-            self.frontier[record, write] = _Arrival(relevant, became_nan)
+            self.frontier[record, write] = _Arrival(relevant, turn)
         else:
             known.relevant = known.relevant | relevant
-            known.became_nan = known.became_nan or became_nan
+            known.turn = known.turn or turn
 
     def run(self) -> list[Birth]:
         while self.frontier:
@@ -62,25 +74,30 @@ class _Walk:
         carriers = _carriers(record, written, arrival.relevant)
         makes_nan = bool((_mask(written.nan) & arrival.relevant).any())
         if not carriers:
-            self.births.append(_born_here(record, written, arrival.relevant, arrival.became_nan))
+            self.births.append(_born_here(record, written, arrival.relevant, arrival.turn))
             return
         unexplained = arrival.relevant & ~_explained(record, carriers, arrival.relevant)
         if bool(unexplained.any()):
-            self.births.append(_born_here(record, written, unexplained, arrival.became_nan))
+            self.births.append(_born_here(record, written, unexplained, arrival.turn))
         nan_carriers = [(t, _mask(t.nan) & m) for t, m in carriers if bool((_mask(t.nan) & m).any())]
-        became_nan = record if makes_nan and not nan_carriers else arrival.became_nan
+        turn = arrival.turn
+        if makes_nan and not nan_carriers:
+            turn = Turn(record, _mask(written.nan) & arrival.relevant)
         absorbed = bool(nan_carriers) and makes_nan and record.function in _ABSORBING
         for touch, relevant in nan_carriers if absorbed else carriers:
-            self._follow(record, touch, relevant, became_nan)
+            self._follow(record, touch, relevant, turn)
 
-    def _follow(self, record: Record, touch: Touch, relevant: Tensor, became_nan: Record | None) -> None:
-        if touch.writer is None:
-            self.births.append(Birth("leaf", record, touch, relevant, became_nan))
-            return
-        producer = self.records[touch.writer]
-        for position, written in enumerate(producer.writes):
-            if written.storage == touch.storage and written.bad:
-                self.arrive(producer.index, position, _moved(relevant, touch, written), became_nan)
+    def _follow(self, record: Record, touch: Touch, relevant: Tensor, turn: Turn | None) -> None:
+        waiting = relevant
+        for index in touch.bad_writers:
+            for position, written in enumerate(self.records[index].writes):
+                if written.storage == touch.storage and written.bad:
+                    claimed = _claimed(waiting, touch, written)
+                    if bool(claimed.any()):
+                        self.arrive(index, position, _moved(claimed, touch, written), turn)
+                        waiting = waiting & ~claimed
+        if bool(waiting.any()):
+            self.births.append(Birth("leaf", record, touch, waiting, turn))
 
 
 def walk_back(records: Sequence[Record], record: int, storage: int, tensor_mask: Tensor | None = None) -> list[Birth]:
@@ -95,11 +112,11 @@ def walk_back(records: Sequence[Record], record: int, storage: int, tensor_mask:
     return walk.run()
 
 
-def _born_here(record: Record, written: Touch, relevant: Tensor, became_nan: Record | None) -> Birth:
+def _born_here(record: Record, written: Touch, relevant: Tensor, turn: Turn | None) -> Birth:
     kind: BirthKind = "nan" if bool((_mask(written.nan) & relevant).any()) else "infinity"
     if kind == "infinity" and any(math.isinf(s) for s in record.scalars):
         kind = "constant"
-    return Birth(kind, record, written, relevant, became_nan)
+    return Birth(kind, record, written, relevant, turn)
 
 
 def _explained(record: Record, carriers: list[tuple[Touch, Tensor]], relevant: Tensor) -> Tensor:
@@ -129,9 +146,20 @@ def _mask(mask: Tensor | None) -> Tensor:
     return torch.zeros((), dtype=torch.bool) if mask is None else mask
 
 
+def _claimed(waiting: Tensor, seen: Touch, written: Touch) -> Tensor:
+    """The elements that this write put there; all of them where the memory is seen as another dtype or sparse."""
+    if seen.stats is None or written.stats is None or seen.stats.dtype != written.stats.dtype:
+        return waiting
+    if len(seen.stride) != len(seen.shape) or len(written.stride) != len(written.shape):
+        return waiting
+    return waiting & torch.isin(seen.positions(), written.positions()[written.nonfinite()])
+
+
 def _moved(relevant: Tensor, seen: Touch, written: Touch) -> Tensor:
     """Carry a mask from one view of a storage to another; all bad elements when the views share none."""
     bad = written.nonfinite()
+    if len(seen.stride) != len(seen.shape) or len(written.stride) != len(written.shape):
+        return bad
     if (seen.shape, seen.stride, seen.offset) == (written.shape, written.stride, written.offset):
         return relevant & bad
     moved = torch.isin(written.positions(), seen.positions()[relevant]) & bad

@@ -20,6 +20,7 @@ from evenkeel.locate.trace import Trace
 _MOST_UPSTREAM = 40
 _MOST_ELEMENTS = 16
 _DATA = {"batch", "external"}
+_PRODUCTS = {"mul", "mm", "mv", "bmm", "addmm", "addmv", "dot", "sum", "convolution"}
 _ROLES: dict[str, LinkRole] = {"infinity": "infinity born", "nan": "nan born", "constant": "constant placed"}
 
 LeafNamer = Callable[[int], tuple[LeafKind, str] | None]  # storage -> what lies there
@@ -50,7 +51,7 @@ def locate(trace: Trace, symptom: Sequence[Tensor], num_samples: int | None, nam
     if not starts:
         return _from_leaf_alone(trace, symptom, leaves)
     first, tensor = min(starts, key=lambda s: s[0])
-    births = walk_back(trace.records, first, storage_of(tensor), ~torch.isfinite(tensor.detach()).cpu())
+    births = walk_back(trace.records, first, storage_of(tensor), _bad_elements(tensor))
     ranked = sorted(births, key=_preference)
     best = ranked[0]
     record = _answerable(best)
@@ -64,6 +65,13 @@ def locate(trace: Trace, symptom: Sequence[Tensor], num_samples: int | None, nam
         incoming=_ancestors(derivative, trace) if derivative is not None else (),
         leaves=tuple(leaves.values()),
     )
+
+
+def _bad_elements(tensor: Tensor) -> Tensor | None:
+    """Which elements are not finite; None (all that the trace saw) for sparse and 8-bit tensors."""
+    if tensor.layout != torch.strided or tensor.element_size() == 1:
+        return None
+    return ~torch.isfinite(tensor.detach()).cpu()
 
 
 def _leaf(stats: TensorStats, known: tuple[LeafKind, str] | None) -> Leaf:
@@ -84,7 +92,10 @@ def _is_constant(birth: Birth) -> bool:
     """An infinity that somebody placed on purpose: a fill, or a tensor from outside that holds infinities only."""
     if birth.kind == "constant":
         return True
-    return birth.kind == "leaf" and birth.became_nan is not None and not bool(_any(birth.touch.nan, birth.relevant))
+    if birth.kind != "leaf" or birth.became_nan is None or bool(_any(birth.touch.nan, birth.relevant)):
+        return False
+    stats = birth.touch.stats
+    return stats is not None and not stats.min and not stats.max  # infinities beside zeros: a mask, and no data
 
 
 def _any(mask: Tensor | None, relevant: Tensor) -> Tensor:
@@ -95,8 +106,13 @@ def _answerable(birth: Birth) -> Record:
     """The operation that is to be named: a constant is innocent until something makes NaN of it."""
     if birth.became_nan is None:
         return birth.record
-    clipped = birth.became_nan.api.startswith("clip_grad")
-    return birth.became_nan if clipped or _is_constant(birth) else birth.record
+    return birth.became_nan if _is_constant(birth) or _spread_by_clipping(birth) else birth.record
+
+
+def _spread_by_clipping(birth: Birth) -> bool:
+    """A gradient that merely overflowed, and that clipping by an infinite norm made NaN; a singular slope stays."""
+    clipped = birth.became_nan is not None and birth.became_nan.api.startswith("clip_grad")
+    return clipped and birth.record.function in _PRODUCTS
 
 
 def _phase(birth: Birth, record: Record, leaves: Leaves) -> Phase:
@@ -111,7 +127,7 @@ def _origin(birth: Birth, trace: Trace, leaves: Leaves, num_samples: int | None)
     record = _answerable(birth)
     named = trace.records[record.forward] if record.forward is not None else record
     derivative = _derivative(birth, record)
-    relevant = birth.relevant if record is birth.record else _bad_output(record)
+    relevant = birth.relevant if record is birth.record or birth.turn is None else birth.turn.relevant
     leaf = leaves.get(birth.touch.storage) if birth.kind == "leaf" else None
     shown = derivative or record
     return Origin(
@@ -139,10 +155,6 @@ def _is_relevant(index: tuple[int, ...], relevant: Tensor) -> bool:
     return bool(relevant[index])
 
 
-def _bad_output(record: Record) -> Tensor:
-    return next(w.nonfinite() for w in record.writes if w.bad)
-
-
 def _others(
     ranked: list[Birth], chosen: Record, trace: Trace, leaves: Leaves, num_samples: int | None
 ) -> tuple[Origin, ...]:
@@ -157,8 +169,9 @@ def _others(
 
 def _chain(birth: Birth, last: Record) -> tuple[Link, ...]:
     links: list[Link] = []
-    if birth.kind in _ROLES:
-        links.append(Link(role=_ROLES[birth.kind], operation=birth.record.operation()))
+    role = "constant placed" if _is_constant(birth) else _ROLES.get(birth.kind)
+    if role is not None:
+        links.append(Link(role=role, operation=birth.record.operation()))
     if birth.became_nan is not None:
         links.append(Link(role="became nan", operation=birth.became_nan.operation()))
     return (*links, Link(role="visible", operation=last.operation()))

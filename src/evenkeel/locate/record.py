@@ -27,7 +27,8 @@ class Touch:
     stats: TensorStats | None = None
     nan: Tensor | None = None  # bool masks of the tensor's shape; None when everything is finite
     inf: Tensor | None = None
-    writer: int | None = None  # reads only: the record that last wrote the storage (its bad part, if bad)
+    writer: int | None = None  # reads only: the record that last wrote the storage
+    bad_writers: tuple[int, ...] = ()  # reads only: records that wrote something bad into it, latest first
 
     @classmethod
     def at(cls, tensor: Tensor, name: str) -> Touch:
@@ -101,6 +102,11 @@ class Record:
 
 def storage_of(tensor: Tensor) -> int:
     """A key that all views of the same memory share, and the memory alone once it is gone."""
-    if tensor.layout != torch.strided:
-        return id(tensor)
-    return int(tensor.untyped_storage()._cdata)
+    return int(memory_of(tensor)._cdata)
+
+
+def memory_of(tensor: Tensor) -> torch.UntypedStorage:
+    """The storage of the values."""
+    if tensor.layout == torch.sparse_coo:
+        return tensor._values().untyped_storage()
+    return (tensor if tensor.layout == torch.strided else tensor.values()).untyped_storage()

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from evenkeel.core.operation import Element, Phase
 from evenkeel.core.stats import TensorStats
 from evenkeel.locate.arguments import Argument, base_name, dimensions, numbers, tensor_arguments
 from evenkeel.locate.nodes import last_node, running_node
-from evenkeel.locate.record import Record, Touch, storage_of
+from evenkeel.locate.record import Record, Touch, memory_of, storage_of
 from evenkeel.locate.source import Sight, running_line
 from evenkeel.tensors.measure import dense, describe, quick
 
@@ -39,19 +40,20 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         self.phase: Phase = "forward"
         self._module_path = module_path
         self._writers: dict[int, int] = {}
-        self._bad_writers: dict[int, int] = {}
+        self._bad_writers: dict[int, list[int]] = {}
+        self._held: dict[int, StorageWeakRef] = {}
         self._node_owners: dict[int, int] = {}
 
     def begin(self) -> None:
         """Forget everything and record from here."""
-        for kept in (self.records, self.leaves, self._writers, self._bad_writers, self._node_owners):
+        for kept in (self.records, self.leaves, self._writers, self._bad_writers, self._node_owners, self._held):
             kept.clear()
         self.active = True
         self.phase = "forward"
 
     def bad_writer(self, tensor: Tensor) -> int | None:
         """The record that last wrote something non-finite into the tensor's memory."""
-        return self._bad_writers.get(storage_of(tensor))
+        return next(reversed(self._bad_writers.get(storage_of(tensor), [])), None)
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -61,8 +63,9 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         if not self.active or func.namespace == "profiler":
             return func(*args, **keywords)
         arguments = [a for a in tensor_arguments(func, args, keywords) if _has_values(a.tensor)]
-        before = [a.tensor.detach().clone() if a.written else a.tensor for a in arguments]
-        reads = [self._read(a) for a in arguments]  # before the operation: it may transpose them in place
+        read = [a for a in arguments if not a.overwritten]
+        before = [a.tensor.detach().clone() if a.written else a.tensor for a in read]
+        reads = [self._read(a) for a in read]  # before the operation: it may transpose them in place
         result = func(*args, **keywords)
         record = self._recorded(func, args, keywords)
         record.reads = reads
@@ -100,12 +103,16 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
             return
         forward = self.records[record.forward]
         record.module = forward.module
-        if sight.in_engine:  # otherwise a backward written by the user is running: that is the better line
+        if sight.in_engine:
             record.place, record.api = forward.place, forward.api
+        else:  # a backward or a hook written by the user is running: that is the line to mend
+            record.forward = None
 
     def _read(self, argument: Argument) -> Touch:
         touch = Touch.at(argument.tensor, argument.name)
+        self._hold(argument.tensor, touch.storage)
         touch.writer = self._writers.get(touch.storage)
+        touch.bad_writers = tuple(reversed(self._bad_writers.get(touch.storage, ())))
         if touch.writer is None:
             touch.stats = self._leaf(touch, argument.tensor)
         else:
@@ -125,37 +132,33 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         outputs += [(a.name, a.tensor) for a in arguments if a.written]
         for name, tensor in outputs:
             touch = Touch.at(tensor, name)
+            self._hold(tensor, touch.storage)
             self._writers[touch.storage] = record.index
             if record.function in _UNFILLED or not _has_values(tensor):
                 self._bad_writers.pop(touch.storage, None)
                 continue
             touch.stats = quick(tensor, name)
+            if tensor.layout != torch.strided or tensor.nbytes >= tensor.untyped_storage().nbytes():
+                self._bad_writers.pop(touch.storage, None)
             if touch.stats is None:
                 _examine(touch, tensor)
-                self._bad_writers[touch.storage] = record.index
-            elif tensor.numel() * tensor.element_size() >= tensor.untyped_storage().nbytes():
-                self._bad_writers.pop(touch.storage, None)
+                self._bad_writers.setdefault(touch.storage, []).append(record.index)
             record.writes.append(touch)
 
     def _inspect(self, record: Record, before: list[Tensor], result: Any) -> None:
         """Look closely at what made a bad output, while the operands are still there."""
         for touch, seen in zip(record.reads, before, strict=True):
             _examine(touch, seen)
-            if touch.bad:
-                touch.writer = self._bad_writers.get(touch.storage)
-                if touch.writer == record.index:  # written in place: look before this operation
-                    touch.writer = self._writer_before(record.index, touch.storage)
         operands = before if record.pointwise else []
         bad = next(w for w in record.writes if w.bad)
         tensor = next((t for t in _tensors(result) if storage_of(t) == bad.storage), None)
         if tensor is not None:
             record.elements = _elements(tensor, bad, operands)
 
-    def _writer_before(self, index: int, storage: int) -> int | None:
-        for record in reversed(self.records[:index]):
-            if any(w.storage == storage and w.bad for w in record.writes):
-                return record.index
-        return None
+    def _hold(self, tensor: Tensor, storage: int) -> None:
+        """Keep the storage's address from being given away; its memory is freed as ever."""
+        if storage not in self._held:
+            self._held[storage] = StorageWeakRef(memory_of(tensor))  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 def _has_values(tensor: Tensor) -> bool:
@@ -182,13 +185,13 @@ def _examine(touch: Touch, tensor: Tensor) -> None:
     """Exact statistics, and masks when something is not finite."""
     touch.stats = describe(tensor, touch.name)
     if touch.stats.num_nonfinite:
-        values = tensor.detach()
+        values = tensor.detach() if tensor.layout == torch.strided else tensor.detach().to_dense()
         touch.nan = values.isnan().cpu()
         touch.inf = values.isinf().cpu()
 
 
 def _elements(tensor: Tensor, touch: Touch, operands: list[Tensor]) -> tuple[Element, ...]:
-    if touch.nan is None or tensor.is_complex():
+    if touch.nan is None or tensor.is_complex() or tensor.layout != torch.strided:
         return ()
     bad = touch.nonfinite()
     spread = [dense(o).broadcast_to(tensor.shape) for o in operands if _fits(o, tensor)]

@@ -23,7 +23,10 @@ def dense(tensor: Tensor) -> Tensor:
     values = tensor.detach()
     if values.layout != torch.strided:
         values = values.coalesce().values() if values.layout == torch.sparse_coo else values.values()
-    return torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
+    if values.is_complex():
+        return torch.view_as_real(values.resolve_conj())
+    # the 8-bit floats have no arithmetic of their own
+    return values.float() if values.is_floating_point() and values.element_size() == 1 else values
 
 
 def suspicion(tensors: Iterable[Tensor]) -> Tensor | None:
@@ -60,9 +63,10 @@ def describe(tensor: Tensor, name: str) -> TensorStats:
 
 def quick(tensor: Tensor, name: str) -> TensorStats | None:
     """The range of a tensor in one read when all of it is finite (or it is empty), else None. Zeros are not counted."""
-    if tensor.numel() == 0:
+    values = _comparable(dense(tensor))
+    if values.numel() == 0:
         return describe(tensor, name)
-    low, high = (float(v) for v in torch.aminmax(_comparable(dense(tensor))))
+    low, high = (float(v) for v in torch.aminmax(values))
     if not (abs(low) < float("inf") and abs(high) < float("inf")):
         return None
     return TensorStats(
@@ -83,15 +87,16 @@ def digest(tensors: Iterable[Tensor]) -> str:
         if values.is_floating_point():
             values = torch.where(values.isnan(), torch.full_like(values, float("nan")), values)
         hasher.update(str((tuple(tensor.shape), tensor.dtype)).encode())
-        hasher.update(values.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+        if tensor.layout == torch.sparse_coo:
+            hasher.update(tensor.detach().coalesce().indices().cpu().numpy().tobytes())
+        flat = values.cpu().reshape(-1).clone(memory_format=torch.contiguous_format)  # stride 1, for one element too
+        hasher.update(flat.view(torch.uint8).numpy().tobytes())
     return hasher.hexdigest()
 
 
 def _comparable(values: Tensor) -> Tensor:
-    """Widen the dtypes for which torch has no order (8-bit floats, booleans)."""
-    if values.dtype == torch.bool:
-        return values.to(torch.uint8)
-    return values.float() if values.is_floating_point() and values.element_size() == 1 else values
+    """Widen the dtype for which torch has no order."""
+    return values.to(torch.uint8) if values.dtype == torch.bool else values
 
 
 def _counted(values: Tensor, shell: TensorStats) -> TensorStats:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from torch import Tensor
 from torch.utils._pytree import tree_map  # the registry that torch itself and its users extend
@@ -13,18 +14,26 @@ def named_tensors(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
     """Yield (`name[0].x`, tensor) for every tensor in lists, tuples, mappings, dataclasses and plain objects."""
     if isinstance(value, Tensor):
         yield name, value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from named_tensors(part, f"{name}[{key!r}]")
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        for field, part in zip(value._fields, value, strict=True):
-            yield from named_tensors(part, f"{name}.{field}")
-    elif isinstance(value, list | tuple):
-        for position, part in enumerate(value):
-            yield from named_tensors(part, f"{name}[{position}]")
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field_ in dataclasses.fields(value):
-            yield from named_tensors(getattr(value, field_.name, None), f"{name}.{field_.name}")
+        return
+    for step, part in _parts(value):
+        yield from named_tensors(part, name + step)
+
+
+def _parts(value: object) -> Iterable[tuple[str, object]]:
+    """What a container holds, each with the step that leads to it; nothing for anything else."""
+    if isinstance(value, Mapping):
+        return [(f"[{key!r}]", part) for key, part in value.items()]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return [(f".{field}", part) for field, part in zip(value._fields, value, strict=True)]
+    if isinstance(value, list | tuple):
+        return [(f"[{position}]", part) for position, part in enumerate(value)]
+    if isinstance(value, type):
+        return []
+    if dataclasses.is_dataclass(value):
+        return [(f".{field.name}", getattr(value, field.name, None)) for field in dataclasses.fields(value)]
+    held = vars(value).items() if hasattr(value, "__dict__") else []
+    # No objects in objects: they may go in circles.
+    return [(f".{key}", part) for key, part in held if isinstance(part, Tensor | Mapping | list | tuple)]
 
 
 def same_tensors(value: object) -> object:
@@ -33,4 +42,6 @@ def same_tensors(value: object) -> object:
 
 
 def _itself(leaf: object) -> object:
-    return leaf
+    """What torch's registry does not know: containers are copied one level deep, anything else stays itself."""
+    opened = isinstance(leaf, Mapping) or (dataclasses.is_dataclass(leaf) and not isinstance(leaf, type))
+    return copy.copy(leaf) if opened else leaf
