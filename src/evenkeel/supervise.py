@@ -8,7 +8,7 @@ import time
 from evenkeel.core.errors import NOTHING_SUPERVISED_STATUS, TrainingStopped
 from evenkeel.core.events import RunEnded, RunStarted
 from evenkeel.core.settings import RunSettings
-from evenkeel.guard.guard import GuardedLoop
+from evenkeel.guard.guarded import GuardedLoop
 from evenkeel.guard.loop import Loop
 from evenkeel.journal.writer import Journal, journal_path
 from evenkeel.locate.modules import living_roots

@@ -1,41 +1,9 @@
 """Numbers, ranges and places read as a person would write them."""
 
-import pytest
-from tests.diagnose.build import INF, NAN, element, leaf, op, scalar, tensor
+from tests.diagnose.build import INF, NAN, element, leaf, op, tensor
 
 from evenkeel.core.case import Origin
 from evenkeel.diagnose import words
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        (65504.0, "65,504"),
-        (69000.0, "69,000"),
-        (120000.0, "1.2e5"),
-        (-812.0, "-812"),
-        (0.25, "0.25"),
-        (12345.6, "12,346"),
-        (1e-15, "1e-15"),
-        (-1.2e-7, "-1.2e-7"),
-        (3.4028e38, "3.4e38"),
-        (-0.0, "0"),
-        (NAN, "NaN"),
-        (INF, "inf"),
-        (-INF, "-inf"),
-    ],
-)
-def test_number(value: float, written: str) -> None:
-    """Plain where it is short, scientific where it is not."""
-    assert words.number(value) == written
-
-
-def test_span_of_ranges_constants_and_nothing() -> None:
-    """A range, a constant, a single number, and a tensor without a finite element."""
-    assert words.span(tensor("x", -812.0, 640.0)) == "-812 to 640"
-    assert words.span(tensor("x", 3.0, 3.0)) == "all 3"
-    assert words.span(scalar("x", 3.0)) == "3"
-    assert words.span(tensor("x", NAN)) == "nothing finite"
 
 
 def test_tensor_in_a_line() -> None:

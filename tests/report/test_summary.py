@@ -26,7 +26,7 @@ def origin(incident: Incident) -> Origin:
     [
         (Symptom(kind="loss", name="loss", value=math.inf), "step 0: the loss is inf"),
         (Symptom(kind="loss", name="loss"), "step 0: the loss is not finite"),
-        (Symptom(kind="spike", name="loss", value=3e8), "step 0: the loss jumped to 3e+08"),
+        (Symptom(kind="spike", name="loss", value=3e8), "step 0: the loss jumped to 3e8"),
         (Symptom(kind="gradient", name="w"), "step 0: the gradient of w is not finite"),
         (
             Symptom(kind="gradient", name="w", names=("w", "b", "c")),

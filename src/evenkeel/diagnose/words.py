@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from evenkeel.core.case import Origin
 from evenkeel.core.operation import Leaf, Operation
 from evenkeel.core.stats import TensorStats
+from evenkeel.core.words import extent, nonfinite, number
 
-_PLAIN_BELOW = 1e5
-_PLAIN_FROM = 1e-3
 _MAX_LISTED = 4
-
-
-def number(value: float) -> str:
-    """`65,504`, `0.25`, `1.2e5`, `1e-15`, `NaN`, `inf`: as short as a person would write it."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    if abs(value) < _PLAIN_BELOW and value == int(value):
-        return f"{int(value):,}"
-    if _PLAIN_FROM <= abs(value) < _PLAIN_BELOW:
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"  # noqa: PLR2004 - where %g turns scientific
-    mantissa, _, exponent = f"{value:.1e}".partition("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-
-
-def span(stats: TensorStats) -> str:
-    """The range of the finite elements: `-812 to 640`, or `all 3` for a constant."""
-    if stats.min is None or stats.max is None:
-        return "nothing finite"
-    if stats.min == stats.max:
-        return f"all {number(stats.min)}" if stats.numel > 1 else number(stats.min)
-    return f"{number(stats.min)} to {number(stats.max)}"
 
 
 def plural(count: int, noun: str) -> str:
@@ -44,12 +19,8 @@ def plural(count: int, noun: str) -> str:
 
 def tensor(stats: TensorStats) -> str:
     """One tensor in a line: `self, float32 of shape [8, 3]: -812 to 640, 2 NaN`."""
-    counts = [
-        f"{count:,} {what}"
-        for count, what in ((stats.num_nan, "NaN"), (stats.num_posinf, "inf"), (stats.num_neginf, "-inf"))
-        if count
-    ]
-    return f"{stats.name}, {stats.dtype} of shape {list(stats.shape)}: {', '.join([span(stats), *counts])}"
+    bad = f", {nonfinite(stats)}" if stats.num_nonfinite else ""
+    return f"{stats.name}, {stats.dtype} of shape {list(stats.shape)}: {extent(stats)}{bad}"
 
 
 def leaf(entering: Leaf) -> str:

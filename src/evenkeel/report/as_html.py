@@ -5,6 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evenkeel.core.incident import Incident
+from evenkeel.core.words import extent, nonfinite, number
 from evenkeel.report import summary, words
 from evenkeel.report.history import HEIGHT, WIDTH, History, history
 from evenkeel.report.source import excerpt
@@ -31,6 +32,9 @@ def render(incident: Incident) -> str:
         chart_height=HEIGHT,
         summary=summary,
         words=words,
+        number=number,
+        extent=extent,
+        nonfinite=nonfinite,
         excerpt=excerpt,
     )
 

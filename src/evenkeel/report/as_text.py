@@ -14,6 +14,7 @@ from evenkeel.core.case import Link, Origin
 from evenkeel.core.cause import Cause
 from evenkeel.core.incident import Advice, Experiment, Incident
 from evenkeel.core.stats import TensorStats
+from evenkeel.core.words import extent, nonfinite, number
 from evenkeel.report import summary, words
 from evenkeel.report.source import SourceLine, excerpt
 
@@ -100,20 +101,20 @@ def _tensors(origin: Origin) -> Table:
 def _tensor(stats: TensorStats) -> Text:
     """In a sentence, not in columns: a narrow column would break numbers in the middle."""
     zeros = f", {stats.num_zero:,} zeros" if stats.num_zero else ""
-    text = Text(f"{stats.name}: {words.shape(stats)} {stats.dtype}, {words.extent(stats)}{zeros}")
+    text = Text(f"{stats.name}: {words.shape(stats)} {stats.dtype}, {extent(stats)}{zeros}")
     if stats.num_nonfinite:
-        text.append(f", {words.nonfinite(stats)}", style="bold red")
+        text.append(f", {nonfinite(stats)}", style="bold red")
     return text
 
 
 def _chain(chain: tuple[Link, ...]) -> Table:
     table = Table.grid(padding=(0, 1))
-    for number, link in enumerate(chain, start=1):
+    for position, link in enumerate(chain, start=1):
         place = link.operation.place
         cited = words.cite(place) if place else f"module {link.operation.module}"
         station = Text(f"{link.role} in {words.name_of(link.operation)}, {cited}")
         source = Text(place.source if place else "", style="dim", no_wrap=True, overflow="ellipsis")
-        table.add_row(f"{number}.", Group(station, source) if source else station)
+        table.add_row(f"{position}.", Group(station, source) if source else station)
     return table
 
 
@@ -133,15 +134,15 @@ def _why(causes: tuple[Cause, ...]) -> Group:
 
 
 def _experiment(experiment: Experiment) -> str:
-    loss = "" if experiment.loss is None else f", loss {words.number(experiment.loss)}"
+    loss = "" if experiment.loss is None else f", loss {number(experiment.loss)}"
     return f"{experiment.name} ({experiment.changed}): {'healthy' if experiment.healthy else 'still bad'}{loss}"
 
 
 def _advice(items: tuple[Advice, ...]) -> Table:
     table = Table.grid(padding=(0, 1))
-    for number, item in enumerate(items, start=1):
+    for position, item in enumerate(items, start=1):
         diff = (Text(line, style=_diff_style(line)) for line in (item.diff or "").splitlines())
-        table.add_row(f"{number}.", Group(Text(item.text), Text(f"({summary.verified(item)})", style="dim"), *diff))
+        table.add_row(f"{position}.", Group(Text(item.text), Text(f"({summary.verified(item)})", style="dim"), *diff))
     return table
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from evenkeel.report import words
+from evenkeel.core.words import number
 
 WIDTH, HEIGHT = 480.0, 120.0
 LOG_FROM = 100.0  # a positive series that spans more than this factor is drawn on a logarithmic scale
@@ -64,7 +64,7 @@ def history(values: Sequence[float], *, last_step: int | None) -> History:
 
 def _names(count: int, last_step: int | None) -> list[str]:
     if last_step is not None:
-        return [f"step {words.number(step)}" for step in range(last_step - count + 1, last_step + 1)]
+        return [f"step {number(step)}" for step in range(last_step - count + 1, last_step + 1)]
     return [f"{later} before the latest" for later in range(count - 1, 0, -1)] + ["latest"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from evenkeel.core.case import Origin, Symptom
 from evenkeel.core.incident import Advice, Incident
 from evenkeel.core.operation import Element, Leaf, Operation, Phase
+from evenkeel.core.words import nonfinite, number
 from evenkeel.report import words
 
 PASSES: dict[Phase, str] = {
@@ -32,11 +33,11 @@ def headline(incident: Incident) -> str:
 def _seen(symptom: Symptom) -> str:
     match symptom.kind:
         case "loss" if symptom.value is not None:
-            return f"the loss is {words.number(symptom.value)}"
+            return f"the loss is {number(symptom.value)}"
         case "loss":
             return "the loss is not finite"
         case "spike" if symptom.value is not None:
-            return f"the loss jumped to {words.number(symptom.value)}"
+            return f"the loss jumped to {number(symptom.value)}"
         case "spike":
             return "the loss jumped"
         case "silent":
@@ -59,7 +60,7 @@ def where(origin: Origin) -> str:
 def what(origin: Origin) -> str:
     """What the operation did there."""
     if origin.leaf is not None:
-        return f"{_leaf(origin.leaf)} was bad before anything touched it: {words.nonfinite(origin.leaf.stats)}"
+        return f"{_leaf(origin.leaf)} was bad before anything touched it: {nonfinite(origin.leaf.stats)}"
     if origin.derivative is None:
         return f"{words.name_of(origin.operation)} returned {_returned(origin.operation)}"
     return (
@@ -77,17 +78,16 @@ def _returned(operation: Operation) -> str:
     if not bad:
         return "a value that is not finite"
     return "; ".join(
-        words.nonfinite(stats) if stats.numel == 1 else f"{words.nonfinite(stats)} among {stats.numel:,} elements"
-        for stats in bad
+        nonfinite(stats) if stats.numel == 1 else f"{nonfinite(stats)} among {stats.numel:,} elements" for stats in bad
     )
 
 
 def element(origin: Origin, bad: Element) -> str:
     """`[3, 17]: log(0) = -inf`."""
     function = (origin.derivative or origin.operation).function
-    operands = ", ".join(words.number(operand) for operand in bad.operands)
+    operands = ", ".join(number(operand) for operand in bad.operands)
     index = f"{list(bad.index)}: " if bad.index else ""
-    return f"{index}{function}({operands}) = {words.number(bad.result)}"
+    return f"{index}{function}({operands}) = {number(bad.result)}"
 
 
 def num_elements(origin: Origin) -> int:

@@ -2,39 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from evenkeel.core.operation import Operation
 from evenkeel.core.place import Place
 from evenkeel.core.stats import TensorStats
-
-LARGEST_PLAIN = 1e6  # whole numbers below it are written out, with separators
-
-
-def number(value: float) -> str:
-    """`0.25`, `65,504`, `1e-15`, `NaN`, `-inf`: four significant digits."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isfinite(value) and value == round(value) and abs(value) < LARGEST_PLAIN:
-        return f"{round(value):,}"
-    return f"{value:.4g}"
-
-
-def extent(stats: TensorStats) -> str:
-    """The range of the finite elements."""
-    if stats.min is None or stats.max is None:
-        return "nothing finite"
-    if stats.min == stats.max:
-        return number(stats.min) if stats.numel == 1 else f"all {number(stats.min)}"
-    return f"{number(stats.min)} to {number(stats.max)}"
-
-
-def nonfinite(stats: TensorStats) -> str:
-    """How many elements are not finite, of which kind: `2 -inf, 1 NaN`; "none" when all are finite."""
-    kinds = ((stats.num_nan, "NaN"), (stats.num_posinf, "inf"), (stats.num_neginf, "-inf"))
-    return ", ".join(f"{count:,} {kind}" for count, kind in kinds if count) or "none"
 
 
 def shape(stats: TensorStats) -> str:

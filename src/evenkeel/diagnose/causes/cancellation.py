@@ -22,6 +22,7 @@ from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
 from evenkeel.core.stats import TensorStats
+from evenkeel.core.words import extent, number
 from evenkeel.diagnose import evidence, words
 from evenkeel.diagnose.limits import limits_of
 
@@ -41,14 +42,14 @@ def judge(case: Case) -> Cause | None:
     difference = evidence.maker(case, received) if received is not None else None
     if received is None or difference is None or not _cancels(difference, received) or not _is_variance(case):
         return None
-    terms = " and ".join(words.span(stats) for stats in difference.inputs)
+    terms = " and ".join(extent(stats) for stats in difference.inputs)
     lowest = received.min if received.min is not None else 0.0
     name = evidence.base(origin.operation)
     return Cause(
         name="cancellation",
         code=CODE,
         family=FAMILY,
-        text=f"{name} received {words.number(lowest)}, what is left of the difference of two nearly equal "
+        text=f"{name} received {number(lowest)}, what is left of the difference of two nearly equal "
         f"numbers ({terms}){words.cite(difference, unless=origin.operation)}: rounding error alone.",
         evidence=(words.tensor(received), *(words.tensor(stats) for stats in difference.inputs)),
         confidence=0.92 if lowest < 0.0 else 0.6,

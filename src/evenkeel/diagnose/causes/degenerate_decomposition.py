@@ -22,6 +22,7 @@ from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
 from evenkeel.core.stats import TensorStats
+from evenkeel.core.words import extent
 from evenkeel.diagnose import evidence, words
 
 CODE = "EK215"
@@ -50,7 +51,7 @@ def judge(case: Case) -> Cause | None:
         return None
     operation = origin.operation
     name, values = evidence.base(operation), _values(operation)
-    spread = f"; its values span {words.span(values)}" if values is not None else ""
+    spread = f"; its values span {extent(values)}" if values is not None else ""
     return Cause(
         name="degenerate_decomposition",
         code=CODE,

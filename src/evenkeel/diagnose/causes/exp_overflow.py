@@ -23,6 +23,7 @@ import math
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, words
 from evenkeel.diagnose.limits import limits_of
 
@@ -38,13 +39,13 @@ def judge(case: Case) -> Cause | None:
         return None
     received = operation.inputs[0]
     limits = limits_of(evidence.dtype_of(operation))
-    bound = f"; it overflows {evidence.dtype_of(operation)} above {words.number(_bound(operation))}" if limits else ""
+    bound = f"; it overflows {evidence.dtype_of(operation)} above {number(_bound(operation))}" if limits else ""
     where = words.at(origin) if operation is origin.operation else ""
     return Cause(
         name="exp_overflow",
         code=CODE,
         family=FAMILY,
-        text=f"{evidence.base(operation)} received up to {words.number(received.magnitude)}{where}"
+        text=f"{evidence.base(operation)} received up to {number(received.magnitude)}{where}"
         f"{words.cite(operation)}{bound}{_became_nan(case, operation)}.",
         evidence=(words.tensor(received),),
         confidence=0.75 if evidence.in_backward(origin) else 0.87,

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, masks, words
 from evenkeel.diagnose.limits import limits_of
 
@@ -38,12 +39,12 @@ def judge(case: Case) -> Cause | None:
     if limits is None or dtype not in masks.NARROW or masks.overflowed_mask(operation) is not None:
         return None
     name = evidence.base(operation)
-    values = " and ".join(words.number(stats.magnitude) for stats in operation.inputs)
+    values = " and ".join(number(stats.magnitude) for stats in operation.inputs)
     return Cause(
         name="half_overflow",
         code=CODE,
         family=FAMILY,
-        text=f"{name} exceeded {words.number(limits.largest)}, the largest number of "
+        text=f"{name} exceeded {number(limits.largest)}, the largest number of "
         f"{dtype}{words.at(origin)}{words.cite(origin.operation)}: its inputs reach {values}.",
         evidence=tuple(words.tensor(stats) for stats in operation.inputs),
         confidence=0.86,

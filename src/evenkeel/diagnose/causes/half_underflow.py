@@ -20,6 +20,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
+from evenkeel.core.words import extent, number
 from evenkeel.diagnose import evidence, words
 from evenkeel.diagnose.limits import HALF, limits_of
 
@@ -43,7 +44,7 @@ def judge(case: Case) -> Cause | None:
     operation, dtype = origin.operation, evidence.dtype_of(guard)
     kind = f"the bound {constant:.15g}" if "clamp" in evidence.base(guard) else f"the constant {constant:.15g}"
     rounded = 1 if constant > 0.5 else 0  # noqa: PLR2004 - halfway: it rounded to one of the two
-    received = f" ({words.span(operation.inputs[0])})" if operation.inputs else ""
+    received = f" ({extent(operation.inputs[0])})" if operation.inputs else ""
     return Cause(
         name="half_underflow",
         code=CODE,
@@ -74,4 +75,4 @@ def _format(dtype: str) -> str:
     if limits is None:
         return dtype
     below_one = 1.0 - limits.eps / 2
-    return f"{dtype}: smallest number {words.number(limits.smallest)}, next below 1 is {below_one:.6g}"
+    return f"{dtype}: smallest number {number(limits.smallest)}, next below 1 is {below_one:.6g}"

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, words
 
 CODE = "EK213"
@@ -47,7 +48,7 @@ def judge(case: Case) -> Cause | None:
         name="inverse_function_edge",
         code=CODE,
         family=FAMILY,
-        text=f"{name} received exactly {words.number(reached[-1])}, the edge of its domain, where its slope "
+        text=f"{name} received exactly {number(reached[-1])}, the edge of its domain, where its slope "
         f"is infinite{words.at(origin)}{words.cite(origin.operation)}.",
         evidence=(words.tensor(stats),),
         confidence=0.9,

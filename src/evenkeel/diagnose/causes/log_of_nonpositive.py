@@ -25,6 +25,7 @@ from evenkeel.core.case import Case, Origin
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
 from evenkeel.core.stats import TensorStats
+from evenkeel.core.words import extent, number
 from evenkeel.diagnose import evidence, history, words
 from evenkeel.diagnose.limits import limits_of
 
@@ -43,9 +44,7 @@ def judge(case: Case) -> Cause | None:
     reason = _saturation(case, origin)
     batch = history.largest(case, "batch")
     is_large = reason != "" and batch is not None and batch.stats.magnitude >= history.LARGE_BATCH
-    reach = (
-        f"; the inputs of the step reach {words.number(batch.stats.magnitude)} ({words.leaf(batch)})" if batch else ""
-    )
+    reach = f"; the inputs of the step reach {number(batch.stats.magnitude)} ({words.leaf(batch)})" if batch else ""
     place = words.cite(origin.operation)
     return Cause(
         name="log_of_nonpositive",
@@ -75,12 +74,12 @@ def _received(origin: Origin) -> str | None:
     values = () if evidence.in_backward(origin) else evidence.operands(origin, stats.name)
     lowest = min(values, default=stats.min)
     if lowest == edge:
-        return f"exactly {words.number(edge)}"
+        return f"exactly {number(edge)}"
     if lowest < edge:
-        return f"{words.number(lowest)}, a number below {words.number(edge)},"
+        return f"{number(lowest)}, a number below {number(edge)},"
     limits = limits_of(stats.dtype)
     if evidence.in_backward(origin) and limits is not None and 0.0 < lowest - edge < limits.smallest_normal:
-        return f"{words.number(lowest)}, so close to 0 that its slope 1/x overflows {stats.dtype},"
+        return f"{number(lowest)}, so close to 0 that its slope 1/x overflows {stats.dtype},"
     return None
 
 
@@ -98,9 +97,7 @@ def _saturation(case: Case, origin: Origin) -> str:
     if at_top:
         bound = f"1 - exp(-x) is 1 from {math.log(4.0 / limits.eps):.3g} on"
     bound = f"in {logits.dtype} {bound}"
-    return (
-        f": {what}, because its inputs span {words.span(logits)} ({bound}){words.cite(source, unless=origin.operation)}"
-    )
+    return f": {what}, because its inputs span {extent(logits)} ({bound}){words.cite(source, unless=origin.operation)}"
 
 
 def _advice(*, sure: bool, is_large: bool) -> str:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, masks, words
 from evenkeel.diagnose.limits import limits_of
 
@@ -37,7 +38,7 @@ def judge(case: Case) -> Cause | None:
     constant = masks.overflowed_mask(operation) or 0.0
     dtype = evidence.dtype_of(operation)
     limits = limits_of(dtype)
-    lowest = f", whose lowest number is {words.number(-limits.largest)}" if limits is not None else ""
+    lowest = f", whose lowest number is {number(-limits.largest)}" if limits is not None else ""
     later = next((link.operation for link in case.chain if link.role == "became nan"), None)
     seen = f"; {evidence.base(later)} made NaN of it{words.cite(later, unless=operation)}" if later is not None else ""
     where = words.at(origin) if operation is origin.operation else ""
@@ -45,7 +46,7 @@ def judge(case: Case) -> Cause | None:
         name="mask_constant_overflow",
         code=CODE,
         family=FAMILY,
-        text=f"{evidence.base(operation)} with the mask constant {words.number(constant)} gave -inf in "
+        text=f"{evidence.base(operation)} with the mask constant {number(constant)} gave -inf in "
         f"{dtype}{lowest}{where}{words.cite(operation)}{seen}.",
         evidence=tuple(words.tensor(stats) for stats in operation.inputs),
         confidence=0.95,

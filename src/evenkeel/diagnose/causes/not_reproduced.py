@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
-from evenkeel.diagnose import words
+from evenkeel.core.words import number
 
 CODE = "EK298"
 FAMILY: Family = "hardware"
@@ -30,7 +30,7 @@ def judge(case: Case) -> Cause | None:
     """The replay did not repeat the symptom to the bit."""
     if case.reproduced:
         return None
-    value = f" ({words.number(case.symptom.value)})" if case.symptom.value is not None else ""
+    value = f" ({number(case.symptom.value)})" if case.symptom.value is not None else ""
     seen = f"{case.symptom.kind} {case.symptom.name}".strip()
     outcome = "was healthy" if case.origin is None else "failed in another way"
     return Cause(

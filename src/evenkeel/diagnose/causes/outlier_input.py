@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, history, words
 
 CODE = "EK243"
@@ -41,7 +42,7 @@ def judge(case: Case) -> Cause | None:
         name="outlier_input",
         code=CODE,
         family=FAMILY,
-        text=f"{words.leaf(extreme)} reaches {words.number(extreme.stats.magnitude)}, and "
+        text=f"{words.leaf(extreme)} reaches {number(extreme.stats.magnitude)}, and "
         f"{evidence.base(origin.operation)} overflowed{words.cite(origin.operation)}{samples}.",
         evidence=(words.tensor(extreme.stats),),
         confidence=0.83,

@@ -22,6 +22,7 @@ import math
 
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, words
 
 CODE = "EK204"
@@ -72,12 +73,12 @@ def _excess(value: float, low: float, high: float) -> str:
     """The argument, told by how far it lies outside when that is little."""
     edge = high if value >= high else low
     if value == edge:
-        return f"exactly {words.number(value)}, where it is infinite,"
+        return f"exactly {number(value)}, where it is infinite,"
     side = "above" if value > edge else "below"
-    return f"{words.number(value)} ({words.number(abs(value - edge))} {side} {words.number(edge)})"
+    return f"{number(value)} ({number(abs(value - edge))} {side} {number(edge)})"
 
 
 def _interval(low: float, high: float, *, closed: bool) -> str:
     """`[-1, 1]`, `(0, 1)`, `[1, inf)`."""
     left, right = ("[", "]") if closed else ("(", ")")
-    return f"{left}{words.number(low)}, {words.number(high)}{')' if high == math.inf else right}"
+    return f"{left}{number(low)}, {number(high)}{')' if high == math.inf else right}"

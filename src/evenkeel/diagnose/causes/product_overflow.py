@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, masks, words
 from evenkeel.diagnose.limits import limits_of
 
@@ -85,14 +86,14 @@ def judge(case: Case) -> Cause | None:
     limits = limits_of(dtype)
     if limits is None or dtype in masks.NARROW:
         return None
-    values = " and ".join(words.number(stats.magnitude) for stats in operation.inputs)
+    values = " and ".join(number(stats.magnitude) for stats in operation.inputs)
     direction = "the gradient of " if evidence.in_backward(origin) else ""
     return Cause(
         name="product_overflow",
         code=CODE,
         family=FAMILY,
         text=f"{direction}{evidence.base(origin.operation)} overflowed {dtype} (largest number "
-        f"{words.number(limits.largest)}){words.at(origin)}{words.cite(origin.operation)}: its inputs reach "
+        f"{number(limits.largest)}){words.at(origin)}{words.cite(origin.operation)}: its inputs reach "
         f"{values}.",
         evidence=tuple(words.tensor(stats) for stats in operation.inputs),
         confidence=0.6 if evidence.in_backward(origin) else 0.8,

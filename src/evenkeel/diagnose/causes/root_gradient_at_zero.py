@@ -22,6 +22,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
+from evenkeel.core.words import extent, number
 from evenkeel.diagnose import evidence, words
 
 CODE = "EK211"
@@ -65,9 +66,9 @@ def _source(case: Case, root: Operation) -> str:
         return ""
     name, received = evidence.base(source), source.inputs[0]
     how = {
-        "exp": f"exp, which underflowed: its input goes down to {words.number(received.min or 0.0)}",
+        "exp": f"exp, which underflowed: its input goes down to {number(received.min or 0.0)}",
         "var": "var, whose input is constant",
-    }.get(name, f"{name}, whose input is {words.span(received)}")
+    }.get(name, f"{name}, whose input is {extent(received)}")
     return how + words.cite(source, unless=root)
 
 

@@ -23,6 +23,7 @@ from evenkeel.core.case import Case, Origin
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Leaf
 from evenkeel.core.stats import TensorStats
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, words
 from evenkeel.diagnose.limits import limits_of
 
@@ -49,7 +50,7 @@ def judge(case: Case) -> Cause | None:
         name="root_of_negative",
         code=CODE,
         family=FAMILY,
-        text=f"{evidence.base(operation)} received {words.number(lowest)}{learned}{words.at(origin)}"
+        text=f"{evidence.base(operation)} received {number(lowest)}{learned}{words.at(origin)}"
         f"{words.cite(operation)}: a negative number has no real root.",
         evidence=(words.tensor(radicand),),
         confidence=0.95 if parameter else 0.9,

@@ -21,6 +21,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, words
 
 CODE = "EK226"
@@ -45,7 +46,7 @@ def judge(case: Case) -> Cause | None:
         code=CODE,
         family=FAMILY,
         text=f"{saturated} rounded to its bound for inputs of up to "
-        f"{words.number(u.magnitude)}{words.cite(source, unless=origin.operation)}, and {name} of that is "
+        f"{number(u.magnitude)}{words.cite(source, unless=origin.operation)}, and {name} of that is "
         f"infinite{words.at(origin)}{words.cite(origin.operation)}.",
         evidence=(words.tensor(u), *(words.tensor(stats) for stats in origin.operation.inputs)),
         confidence=0.93,

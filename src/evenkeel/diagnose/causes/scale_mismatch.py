@@ -21,6 +21,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case, Origin
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Leaf, Operation
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, history, masks, words
 
 CODE = "EK242"
@@ -67,7 +68,7 @@ def _in_batch(case: Case) -> str | None:
 
 
 def _reach(entering: Leaf) -> str:
-    return f"{words.leaf(entering)} reaches {words.number(entering.stats.magnitude)}"
+    return f"{words.leaf(entering)} reaches {number(entering.stats.magnitude)}"
 
 
 def _in_operands(operation: Operation) -> str | None:
@@ -77,6 +78,5 @@ def _in_operands(operation: Operation) -> str | None:
         return None
     (low, low_name), (high, high_name) = sizes[0], sizes[-1]
     return (
-        f"{evidence.base(operation)} joins {high_name} of up to {words.number(high)} with {low_name} of up "
-        f"to {words.number(low)}"
+        f"{evidence.base(operation)} joins {high_name} of up to {number(high)} with {low_name} of up to {number(low)}"
     )

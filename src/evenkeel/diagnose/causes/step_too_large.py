@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case, Origin
 from evenkeel.core.cause import Cause, Family
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, history, masks, words
 
 CODE = "EK251"
@@ -79,11 +80,11 @@ def _growth(case: Case, *, strict: bool) -> str | None:
     jump = history.weight_jump(case)
     if jump is None:
         return None
-    return f"After {words.plural(case.step, 'update')} the largest weight is {words.number(jump)}"
+    return f"After {words.plural(case.step, 'update')} the largest weight is {number(jump)}"
 
 
 def _times(values: tuple[float, ...]) -> str:
-    return f"{words.number(history.growth(values))} times"
+    return f"{number(history.growth(values))} times"
 
 
 def _evidence(case: Case) -> tuple[str, ...]:
@@ -95,5 +96,5 @@ def _evidence(case: Case) -> tuple[str, ...]:
         lines.append(f"largest weight after each step: {words.history(case.weight_peaks)}")
     batch = history.largest(case, "batch")
     if batch is not None:
-        lines.append(f"{words.leaf(batch)} reaches {words.number(batch.stats.magnitude)}")
+        lines.append(f"{words.leaf(batch)} reaches {number(batch.stats.magnitude)}")
     return tuple(lines)

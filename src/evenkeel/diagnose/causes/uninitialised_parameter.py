@@ -21,6 +21,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Leaf
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, history, words
 
 CODE = "EK252"
@@ -40,7 +41,7 @@ def judge(case: Case) -> Cause | None:
     holds = (
         f"holds {stats.num_nonfinite:,} non-finite of {words.plural(stats.numel, 'element')}"
         if stats.num_nonfinite
-        else f"reaches {words.number(stats.magnitude)}"
+        else f"reaches {number(stats.magnitude)}"
     )
     used = words.cite(case.origin.operation) if case.origin is not None else ""
     return Cause(

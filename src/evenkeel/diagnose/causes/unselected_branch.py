@@ -23,6 +23,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case, Origin
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, words
 
 CODE = "EK212"
@@ -100,7 +101,7 @@ def _text(origin: Origin, operation: Operation) -> str:
     """What met what, and where."""
     name, place = evidence.base(operation), f"{words.at(origin)}{words.cite(operation)}"
     derivative = origin.derivative or operation
-    met = " and ".join(words.number(value) for value in origin.elements[0].operands)
+    met = " and ".join(number(value) for value in origin.elements[0].operands)
     return (
         f"The branch with {name}{place} was not taken: the gradient that arrives is exactly 0, but its "
         f"derivative ({evidence.base(derivative)} of {met}) is NaN."

@@ -22,6 +22,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case, Link, Origin
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.operation import Operation
+from evenkeel.core.words import number
 from evenkeel.diagnose import evidence, words
 
 CODE = "EK205"
@@ -70,7 +71,7 @@ def _what(origin: Origin) -> str:
     values = origin.elements[0].operands if origin.elements else ()
     joined = {"div": " / ", "sub": " - ", "add": " + "}.get(name, " · ")
     if len(values) > 1:
-        return joined.join(words.number(value) for value in values)
+        return joined.join(number(value) for value in values)
     return "inf - inf" if name in _DIFFERENCES else "inf / inf" if name in _RATIOS else "0 · inf"
 
 
