@@ -159,6 +159,7 @@ def assert_contract(incident: dict[str, Any], out: Path) -> None:
     assert incident["rank"] == 0
     assert {"kind", "name"} <= incident["symptom"].keys()
     assert set(incident["origin"]) >= ORIGIN_KEYS
+    assert incident["chain"]
     assert set(incident["cause"]) >= CAUSE_KEYS
     assert incident["causes"][0] == incident["cause"]
     assert {cause["family"] for cause in incident["causes"]} <= FAMILIES

@@ -18,7 +18,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 
 for batch in loader:
     y, weight = batch.pop("y"), batch.pop("weight")
-    error = (model(**{"input": batch.pop("x")}) - y).square()
+    error = (model(batch.pop("x")) - y).square()
     loss = (error * weight).sum() / weight.sum()  # origin
     optimizer.zero_grad()
     loss.backward()
