@@ -22,18 +22,24 @@ def run_as_main(target: str, arguments: Sequence[str], *, as_module: bool) -> No
     Raises whatever the program raises, SystemExit included.
     """
     if as_module:
-        sys.path.insert(0, str(Path.cwd()))
+        _begin_path_with(str(Path.cwd()))
         sys.argv = [target, *arguments]
         runpy.run_module(target, run_name="__main__", alter_sys=True)
         return
-    path = Path(target)
-    sys.path.insert(0, str(path.resolve().parent))
+    path = Path(target).absolute()  # as Python does, so that a script may change directory
+    _begin_path_with(str(path.resolve().parent))
     sys.argv = [target, *arguments]
     main = types.ModuleType("__main__")
-    main.__dict__.update(__file__=target, __builtins__=builtins, __spec__=None, __cached__=None)
+    main.__dict__.update(__file__=str(path), __builtins__=builtins, __spec__=None, __cached__=None)
     sys.modules["__main__"] = main
-    code = compile(path.read_bytes(), target, "exec", dont_inherit=True)
+    code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     exec(code, main.__dict__)  # noqa: S102  running the user's program is the purpose
+
+
+def _begin_path_with(directory: str) -> None:
+    """Put the program's directory where Python put ours; with -P or -I it put none."""
+    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        sys.path[0] = directory
 
 
 def exit_status(stop: SystemExit) -> int:
@@ -51,9 +57,23 @@ def without_our_frames(hook: ExceptHook) -> ExceptHook:
 
     def show(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
         own = _without_ours(traceback)
+        for earlier in _chained(error):
+            earlier.__traceback__ = _without_ours(earlier.__traceback__)
         hook(kind, error.with_traceback(own), own)
 
     return show
+
+
+def _chained(error: BaseException) -> list[BaseException]:
+    """The causes and contexts of an error, each once."""
+    found: list[BaseException] = []
+    waiting = [error.__cause__, error.__context__]
+    while waiting:
+        earlier = waiting.pop()
+        if earlier is not None and earlier not in found:
+            found.append(earlier)
+            waiting += [earlier.__cause__, earlier.__context__]
+    return found
 
 
 def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType | None:

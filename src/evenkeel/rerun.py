@@ -44,11 +44,13 @@ class Rerun:
     settings: RunSettings
     random: RandomState
     started_s: float
+    cwd: str
+    environment: dict[str, str]
 
     @classmethod
     def of(cls, settings: RunSettings) -> Rerun:
         """Note the random states and the time of now."""
-        return cls(settings, RandomState.capture(), time.monotonic())
+        return cls(settings, RandomState.capture(), time.monotonic(), str(Path.cwd()), dict(os.environ))
 
     def __call__(self, step: int, seen: Sighting) -> Incident | str:
         """Repeat `step` in a child process.
@@ -67,7 +69,7 @@ class Rerun:
             try:
                 subprocess.run(  # noqa: S603  the program that the user asked us to run
                     command, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=limit_s,
-                    env={**os.environ, "EVENKEEL_RERUN": "1"},
+                    cwd=self.cwd, env={**self.environment, "EVENKEEL_RERUN": "1"},
                 )  # fmt: skip
             except subprocess.TimeoutExpired:
                 return f"the re-run from the start was ended after {limit_s:g} s"

@@ -24,9 +24,7 @@ print(json.dumps({"names": names, "torch": "torch" in sys.modules}))
 """
 
 
-def load(
-    entrances: tuple[str, ...], rooms: tuple[str, ...], path: Path | None = None
-) -> tuple[list[str], bool]:
+def load(entrances: tuple[str, ...], rooms: tuple[str, ...], path: Path | None = None) -> tuple[list[str], bool]:
     """Import the named modules and every module of the rooms; which were they, and did torch come along?"""
     done = subprocess.run(
         [sys.executable, "-c", PROBE, json.dumps([entrances, rooms])],

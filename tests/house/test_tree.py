@@ -144,11 +144,7 @@ def test_package_keeps_habit(habit: Habit) -> None:
     """Every module of the package keeps every habit."""
     modules = sorted(PACKAGE.rglob("*.py"))
     assert len(modules) > 20
-    found = [
-        f"{path.relative_to(ROOT)}:{told}"
-        for path in modules
-        for told in habit(path.read_text(encoding="utf8"))
-    ]
+    found = [f"{path.relative_to(ROOT)}:{told}" for path in modules for told in habit(path.read_text(encoding="utf8"))]
     assert found == []
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from torch import nn
 from torch.optim import Optimizer
 
+from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.incident import Incident
 from evenkeel.core.settings import Policy
 from evenkeel.guard.guarded import GuardedLoop
 from evenkeel.guard.loop import Loop
 from evenkeel.journal.writer import Journal, journal_path
-from evenkeel.step.hooks import losses_heard, updates_heard
+from evenkeel.step.hooks import losses_heard, schedules_held, updates_heard
 
 Batch = TypeVar("Batch")
 
@@ -55,6 +58,14 @@ class Guard:
         self._core = GuardedLoop(Loop(lambda: models), Journal(journal_path(directory)), directory, policy)
         self._core.only = None if optimizers is None else frozenset(id(o) for o in optimizers)
         self._depth = 0
+        atexit.register(_finish_quietly, weakref.ref(self._core))
+
+    def finish(self) -> None:
+        """The training is over: write the incident of a bad step that the loop did not let come again.
+
+        Called at the end of the process too. Under "stop" it raises `TrainingStopped` when there was one.
+        """
+        self._core.finish()
 
     @property
     def incident(self) -> Incident | None:
@@ -85,9 +96,18 @@ class Guard:
             if self._depth == 0:
                 stack.enter_context(updates_heard(self._core))
                 stack.enter_context(losses_heard(self._core))
+                stack.enter_context(schedules_held(self._core))
             self._depth += 1
             stack.callback(self._leave)
             yield
 
     def _leave(self) -> None:
         self._depth -= 1
+
+
+def _finish_quietly(core: weakref.ref[GuardedLoop]) -> None:
+    """At the end of the process, when there is nothing left to stop."""
+    alive = core()
+    if alive is not None:
+        with suppress(TrainingStopped):
+            alive.finish()

@@ -24,6 +24,7 @@ from evenkeel.journal.writer import Journal
 from evenkeel.report import as_text
 from evenkeel.report.write import write
 
+_RUN_GOES_ON = "not repeated here: the run goes on"
 Elsewhere = Callable[[int, Sighting], Incident | str]  # repeats a step that the loop could not; or says why not
 
 
@@ -41,7 +42,8 @@ class GuardedLoop:
         self._policy = policy
         self._command = command
         self._known = False
-        self._state: Watching | Replaying | Noting = Watching(loop, journal, self._found, self._born_in_update)
+        watching = Watching(loop, journal, self._found, self._born_in_update, self._goes_on)
+        self._state: Watching | Replaying | Noting = watching
         self._sighting: Sighting | None = None
         self._optimizer: Optimizer | None = None
 
@@ -98,9 +100,16 @@ class GuardedLoop:
 
     def _found(self, sighting: Sighting, optimizer: Optimizer) -> None:
         self._note(sighting, optimizer)
+        if self._goes_on():
+            self._replay_ended(Replay(how=_RUN_GOES_ON, reproduced=False))
+            return
         replaying = Replaying(self.loop, sighting, optimizer, self._replay_ended)
         self._state = replaying
         replaying.begin(optimizer)
+
+    def _goes_on(self) -> bool:
+        """Whether a bad update is made as it was and the step repeated elsewhere: here it would cost an iteration."""
+        return self._policy == "observe" and self.elsewhere is not None
 
     def _born_in_update(self, sighting: Sighting, optimizer: Optimizer) -> None:
         self._note(sighting, optimizer)

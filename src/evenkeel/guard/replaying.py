@@ -60,7 +60,7 @@ class Replaying:
     def before_update(self, optimizer: Optimizer) -> None:
         """Compare the symptom at the failing update; withhold any update that was made already."""
         if not self._rewind.arrives(optimizer):
-            self._rewind.passed += 1
+            self._rewind.passed += self._rewind.began  # what ends the iteration under way does not count
             self._withheld = Withheld(optimizer)
             return
         self._observation.stop()

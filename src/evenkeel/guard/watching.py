@@ -22,19 +22,24 @@ class Watching:
     time it is seen; `born_in_update` is told instead.
     """
 
-    def __init__(self, loop: Loop, journal: Journal, found: Found, born_in_update: Found) -> None:
+    def __init__(
+        self, loop: Loop, journal: Journal, found: Found, born_in_update: Found, goes_on: Callable[[], bool]
+    ) -> None:
         """Watch `loop`, writing each step to the journal."""
         self._loop = loop
         self._journal = journal
         self._found = found
         self._born_in_update = born_in_update
+        self._goes_on = goes_on  # the update is made although it is bad
         self._sighting: Sighting | None = None
         self._withheld: Withheld | None = None
 
     def before_update(self, optimizer: Optimizer) -> None:
         """Judge the step that is about to be applied."""
         self._sighting = self._loop.judge(optimizer)
-        if self._sighting is not None:
+        if self._sighting is not None and self._goes_on():
+            self._found(self._sighting, optimizer)
+        elif self._sighting is not None:
             self._withheld = Withheld(optimizer)
 
     def after_update(self, optimizer: Optimizer) -> None:

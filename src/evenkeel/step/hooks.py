@@ -56,6 +56,14 @@ def listening(listener: StepListener) -> Iterator[None]:
         stack.enter_context(updates_heard(listener))
         stack.enter_context(losses_heard(listener))
         stack.enter_context(_patched(_BaseDataLoaderIter, "__next__", _hearing_loader(listener)))
+        stack.enter_context(schedules_held(listener))
+        yield
+
+
+@contextmanager
+def schedules_held(listener: StepListener) -> Iterator[None]:
+    """Let no schedule of torch advance while the listener holds still."""
+    with ExitStack() as stack:
         for scheduler in (LRScheduler, ReduceLROnPlateau):
             stack.enter_context(_patched_tree(scheduler, "step", _holding(listener)))
         yield

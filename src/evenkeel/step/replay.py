@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
+import torch
 from torch.optim import Optimizer
 
 from evenkeel.step.snapshot import BufferCopy
@@ -47,7 +48,7 @@ class Rewind:
 
     def next_batch(self, source: Hashable) -> HandOut | None:
         """The batch to hand out again; None lets the loader fetch a fresh one (an evaluation loop, say)."""
-        if source not in self._waiting:
+        if source not in self._waiting or not torch.is_grad_enabled():
             return None
         if not self._waiting[source]:
             self.overrun = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from evenkeel.step.snapshot import RandomState
@@ -59,6 +60,8 @@ class Window:
 
     def handed_out(self, source: Hashable, batch: object) -> None:
         """Note a batch. The first one after an update begins a new window."""
+        if not torch.is_grad_enabled():  # an evaluation loop: no step consumes this batch
+            return
         if self.updates:
             self.hand_outs.clear()
             self.updates.clear()
