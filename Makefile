@@ -41,7 +41,7 @@ demo: setup  ## watch a run go bad, get it explained, then run the mended script
 
 # One thread for each of the two workers: on two cores more threads only wait for one another.
 test: setup  ## run the tests (ARGS="-k word" to choose)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: setup  ## lint, formatting, types, import contracts
 	$(BIN)/ruff check

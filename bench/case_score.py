@@ -9,19 +9,6 @@ from pathlib import Path
 from typing import Any
 
 CASES = Path(__file__).resolve().parent / "cases"
-FAMILIES = frozenset(
-    {
-        "domain",
-        "range",
-        "gradient_singularity",
-        "reduction",
-        "data",
-        "dynamics",
-        "precision",
-        "distributed",
-        "masking",
-    }
-)
 ASPECTS = (
     "detected",
     "step",
