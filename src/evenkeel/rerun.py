@@ -101,7 +101,6 @@ class Retrace:
         self._loop = Loop(living_roots)
         self._observation: Observation | None = None
         self._known = False
-        self._updating = False
 
     def forward_begins(self) -> None:
         """The models exist now."""

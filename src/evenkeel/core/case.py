@@ -67,4 +67,6 @@ class Case:
     incoming: tuple[Operation, ...] = ()
     leaves: tuple[Leaf, ...] = ()
     losses: tuple[float, ...] = ()  # of the last steps, oldest first, the failing one excluded
-    weight_peaks: tuple[float, ...] = ()  # largest |parameter| after each of the last steps, where it was measured
+    weight_peaks: tuple[
+        float, ...
+    ] = ()  # largest |parameter| before the first step, after steps 0, 1, 2, 4, …, and now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,8 +10,6 @@ from torch import Tensor
 from evenkeel.core.operation import Element, Operation, Phase
 from evenkeel.core.place import Place
 from evenkeel.core.stats import TensorStats
-
-WriterKind = Literal["operation", "leaf"]
 
 
 @dataclass(slots=True)
