@@ -13,9 +13,23 @@ PUBLIC = {
     "TrainingStopped": "evenkeel.core.errors",
     "UsageError": "evenkeel.core.errors",
     "EvenkeelError": "evenkeel.core.errors",
+    "every": "evenkeel.core.settings",
+    "observe": "evenkeel.core.settings",
+    "skip": "evenkeel.core.settings",
+    "stop": "evenkeel.core.settings",
 }
 
-__all__ = ["EvenkeelError", "Guard", "Incident", "TrainingStopped", "UsageError"]
+__all__ = [
+    "EvenkeelError",
+    "Guard",
+    "Incident",
+    "TrainingStopped",
+    "UsageError",
+    "every",
+    "observe",
+    "skip",
+    "stop",
+]
 __version__ = "0.1.0"
 
 

@@ -46,6 +46,7 @@ class Replay:
     reproduced: bool
     trace: Trace | None = None
     sighting: Sighting | None = None  # the symptom of the replay, whose tensors the trace knows
+    only_compiled: bool = False  # the symptom came again in compiled code, and not without it
 
 
 def incident_of(seen: Sighting, replay: Replay, scene: Scene, *, command: str) -> Incident:
@@ -56,6 +57,7 @@ def incident_of(seen: Sighting, replay: Replay, scene: Scene, *, command: str) -
         phase=located.phase,
         symptom=seen.symptom,
         reproduced=replay.reproduced,
+        only_compiled=replay.only_compiled,
         origin=located.origin,
         others=located.others,
         chain=located.chain,

@@ -12,27 +12,29 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from torch.optim import Optimizer
 
 from evenkeel.casefile import Replay, incident_of
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.incident import Incident
 from evenkeel.core.settings import RunSettings
 from evenkeel.detect.nonfinite import Sighting
+from evenkeel.guard.hands import Hands
 from evenkeel.guard.loop import Loop
 from evenkeel.locate.modules import living_roots
 from evenkeel.locate.observation import Observation
 from evenkeel.program import run_as_main
 from evenkeel.report.as_json import from_json, to_json
 from evenkeel.step.hooks import listening
+from evenkeel.step.listener import ClearedTo
 from evenkeel.step.snapshot import RandomState
+from evenkeel.step.updater import Updater
 
 IN_CHILD = "in a child process, from the start of the program"
 
@@ -61,8 +63,8 @@ class Rerun:
         limit_s = self.settings.max_rerun_s
         if time.monotonic() - self.started_s > limit_s:
             return f"running again from the start would take longer than the {limit_s:g} s allowed"
-        directory = self.settings.out / "rerun"
-        directory.mkdir()
+        directory = self.settings.out / "rerun" / str(step)
+        directory.mkdir(parents=True)
         (directory / "plan.json").write_text(json.dumps(self._plan(step, seen)))
         command = [sys.executable, "-m", "evenkeel.rerun", str(directory)]
         with (directory / "output.log").open("wb") as log:
@@ -99,6 +101,8 @@ class Retrace:
         self._plan = plan
         self._directory = directory
         self._loop = Loop(living_roots)
+        self._hands = Hands()
+        self._backward_from: tuple[Tensor, ...] = ()
         self._observation: Observation | None = None
         self._known = False
 
@@ -116,45 +120,68 @@ class Retrace:
     def batch_handed_out(self, source: Hashable, batch: object) -> None:
         """Note the batch; before the wanted step's first loss, the trace begins anew with each."""
         self.forward_begins()
-        self._loop.window.handed_out(source, batch)
-        if self._observation is not None and not self._loop.losses:
+        self._loop.batch_handed_out(source, batch)
+        if self._observation is not None and not self._loop.losses.now:
             self._observation.trace.begin()
 
     def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
         """Note the loss."""
         self.forward_begins()
         self._loop.heard_loss(losses)
+        self._backward_from = losses
 
-    def gradients_cleared(self) -> None:
+    def backward_ended(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None) -> None:
+        """In a loop that updates by hand, that is the step."""
+        updater = self._hands.updater_after(self._backward_from, leaves, gradients)
+        self._backward_from = ()
+        if updater is not None:
+            self._before(updater)
+            self.after_update(updater)
+
+    def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
+        """Judge the gradients while they are what backward made of them."""
+        if self._observation is not None:
+            self._loop.clipping(parameters, norm, normed)
+
+    def gradients_cleared(self, to: ClearedTo) -> None:
         """Losses so far were thrown away."""
-        self._loop.gradients_cleared()
+        self._loop.gradients_cleared(to)
 
-    def before_update(self, optimizer: Optimizer) -> None:
+    def before_update(self, updater: Updater) -> None:
         """End here when the symptom shows before the update; else trace the update too."""
-        self.forward_begins()
-        if self._observation is None:
-            return
-        self._observation.trace.active = False
-        seen = self._loop.judge(optimizer)
-        if seen is not None:
-            self._end(seen, optimizer)
-        self._observation.trace.phase = "optimizer"
-        self._observation.trace.active = True
+        self._hands.optimizer_seen()
+        self._before(updater)
 
-    def after_update(self, optimizer: Optimizer) -> None:
+    def after_update(self, updater: Updater) -> None:
         """Judge the wanted update, or count it."""
         if self._observation is not None:
             self._observation.trace.active = False
-            seen = self._loop.judge_update(optimizer)
+            seen = self._loop.judge_update(updater)
             if seen is not None:
-                self._end(seen, optimizer)
+                self._end(seen, updater)
             raise TrainingStopped(self._loop.step)  # healthy this time: there is nothing to write
-        self._loop.close_step(optimizer)
+        self._loop.close_step(updater)
         self._observe_if_due()
+
+    def update_refused(self, updater: Updater, scale: float) -> None:  # noqa: ARG002  what follows from it is not asked
+        """What a scaler refuses is a step only when it is the wanted one."""
+        if self._observation is not None and self._loop.judge_losses(updater) is not None:
+            self._before(updater)
 
     def holds_still(self) -> bool:
         """Schedules advance as they did."""
         return False
+
+    def _before(self, updater: Updater) -> None:
+        self.forward_begins()
+        if self._observation is None:
+            return
+        self._observation.trace.active = False
+        seen = self._loop.judge_exactly(updater)
+        if seen is not None:
+            self._end(seen, updater)
+        self._observation.trace.phase = "optimizer"
+        self._observation.trace.active = True
 
     def _observe_if_due(self) -> None:
         if self._loop.step == self._plan["step"]:
@@ -162,13 +189,13 @@ class Retrace:
             self._observation.start()
             self._observation.trace.begin()
 
-    def _end(self, seen: Sighting, optimizer: Optimizer) -> None:
+    def _end(self, seen: Sighting, updater: Updater) -> None:
         if self._observation is None:
             return
         self._observation.stop()
         same = seen.bits == self._plan["bits"] and list(seen.symptom.names) == self._plan["names"]
         replay = Replay(how=IN_CHILD, reproduced=same, trace=self._observation.trace, sighting=seen)
-        incident = incident_of(seen, replay, self._loop.scene(optimizer), command=self._plan["command"])
+        incident = incident_of(seen, replay, self._loop.scene(updater), command=self._plan["command"])
         draft = self._directory / ".incident.json"
         draft.write_text(to_json(incident))
         draft.replace(self._directory / "incident.json")

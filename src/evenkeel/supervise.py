@@ -8,8 +8,11 @@ import time
 from evenkeel.core.errors import NOTHING_SUPERVISED_STATUS, TrainingStopped
 from evenkeel.core.events import RunEnded, RunStarted
 from evenkeel.core.settings import RunSettings
+from evenkeel.dist.launch import launched
 from evenkeel.guard.guarded import GuardedLoop
+from evenkeel.guard.incidents import Record
 from evenkeel.guard.loop import Loop
+from evenkeel.guard.together import Together
 from evenkeel.journal.writer import Journal, journal_path
 from evenkeel.locate.modules import living_roots
 from evenkeel.program import exit_status, run_as_main, without_our_frames
@@ -24,14 +27,23 @@ def supervise(settings: RunSettings) -> int:
     `optimizer.step()`. The program's output is left alone; a report goes to stderr.
     """
     settings.out.mkdir(parents=True, exist_ok=True)
-    with Journal(journal_path(settings.out)) as journal:
-        guarded = GuardedLoop(Loop(living_roots), journal, settings.out, settings.policy, settings.command)
-        guarded.elsewhere = Rerun.of(settings)
-        journal.write(RunStarted(command=settings.command, time_s=time.time()))
+    started = launched()
+    ranks = Together(living_roots)
+    with Journal(journal_path(settings.out, started.rank)) as journal:
+        record = Record(
+            out=settings.out,
+            journal=journal,
+            ranks=ranks,
+            command=settings.command,
+            elsewhere=Rerun.of(settings) if started.size == 1 else None,
+        )
+        guarded = GuardedLoop(Loop(living_roots, settings.check_parameters), record, settings.policy)
+        journal.write(RunStarted(command=settings.command, time_s=time.time(), rank=started.rank))
         status = 1  # what Python ends with when the program raises
         try:
             status = _outcome(settings, guarded)
         finally:
+            ranks.close()
             journal.write(RunEnded(num_steps=guarded.loop.step, status=status, time_s=time.time()))
     if status == 0 and guarded.loop.step == 0:
         print(_NOTHING.format(settings.target), file=sys.stderr)  # noqa: T201  a sentence for the person at the terminal
@@ -40,8 +52,8 @@ def supervise(settings: RunSettings) -> int:
 
 
 _NOTHING = (
-    "evenkeel: {} ended without calling optimizer.step(), so nothing was supervised. "
-    "Give the script that trains; updates written by hand are not seen yet."
+    "evenkeel: {} ended without computing a gradient or calling optimizer.step(), so nothing was supervised. "
+    "Give the script that trains."
 )
 
 

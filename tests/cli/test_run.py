@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evenkeel.cli.main import parse
-from evenkeel.core.settings import RunSettings
+from evenkeel.core.settings import RunSettings, every, observe, skip, stop
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_defaults(project: Path) -> None:
     """Policy stop, half an hour for a re-run, a new directory named after the script."""
     found = settings("train.py")
     assert (found.target, found.as_module, found.arguments) == ("train.py", False, ())
-    assert (found.policy, found.max_rerun_s) == ("stop", 1800.0)
+    assert (found.policy, found.check_parameters, found.max_rerun_s) == (stop(), every(1), 1800.0)
     assert found.out.parent == project / "evenkeel-runs"
     assert found.out.name.startswith("train-")
     assert found.out.is_dir()
@@ -47,7 +47,9 @@ def test_defaults(project: Path) -> None:
 def test_every_option() -> None:
     """Given before the target."""
     found = settings("--out", "o", "--policy", "observe", "--max-rerun-minutes", "0.5", "train.py")
-    assert (found.policy, found.max_rerun_s) == ("observe", 30.0)
+    assert (found.policy, found.max_rerun_s) == (observe(), 30.0)
+    found = settings("--policy", "skip", "--max-skips", "7", "--check-parameters-every", "5", "train.py")
+    assert (found.policy, found.check_parameters) == (skip(at_most=7), every(5))
 
 
 def test_the_directory_is_absolute(project: Path) -> None:

@@ -29,7 +29,7 @@ def watched(*, loss: float | None = None, gradient: float | None = None, buffer:
     return Watched(
         [filled(1, loss).squeeze()],
         [(filled(2), filled(2)), (filled(3), filled(3, gradient))],
-        [filled(4), filled(5, buffer)],
+        buffers=[filled(4), filled(5, buffer)],
     )
 
 

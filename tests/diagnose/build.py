@@ -102,6 +102,7 @@ def failing(
     losses: tuple[float, ...] = (2.3, 2.2, 2.25, 2.1),
     weight_peaks: tuple[float, ...] = (0.8, 0.81, 0.83),
     reproduced: bool = True,
+    only_compiled: bool = False,
 ) -> Case:
     """Put a case together around the operation in which the bad value was born; `back` is its derivative."""
     seen = kind or ("gradient" if back is not None else "loss")
@@ -121,6 +122,7 @@ def failing(
         phase=phase or born,
         symptom=Symptom(kind=seen, name="loss" if seen == "loss" else "encoder.weight"),
         reproduced=reproduced,
+        only_compiled=only_compiled,
         origin=origin,
         chain=tuple(chain),
         upstream=tuple(upstream),

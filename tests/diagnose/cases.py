@@ -84,6 +84,7 @@ WINS: dict[str, Case] = {
     "poisoned_buffer": buffer("norm.running_var"),
     "clip_by_infinite_norm": row("P20"),
     "not_reproduced": failing(None, reproduced=False),
+    "compiled_only": failing(None, only_compiled=True),
     "unexplained": failing(op("my_kernel", [tensor("self", 1.0)], (NAN,))),
 }
 
@@ -131,6 +132,7 @@ SILENT: dict[str, Case] = {
     "poisoned_buffer": buffer("position_table"),
     "clip_by_infinite_norm": row("U18"),
     "not_reproduced": row("G04"),
+    "compiled_only": failing(None, reproduced=False),
 }
 
 # A mask of -inf that came with the batch, or lies in a constant, is no bad input.

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenkeel.core.events import Event, Replayed, RunEnded, RunStarted, StepBad, StepDone
+from evenkeel.core.events import (
+    Event,
+    PeerBad,
+    Replayed,
+    RunEnded,
+    RunStarted,
+    StepBad,
+    StepDone,
+    StepSkipped,
+    UpdateRefused,
+)
 from evenkeel.journal.codec import KINDS, UnreadableLine, decode, encode
 
 counts = st.integers(0, 10**18)
@@ -21,6 +31,9 @@ events = st.one_of(
     st.builds(StepDone, step=counts, loss=losses),
     st.builds(StepBad, step=counts, kind=st.text(), name=st.text()),
     st.builds(Replayed, step=counts, how=st.text(), reproduced=st.booleans()),
+    st.builds(StepSkipped, step=counts, num_skipped=counts),
+    st.builds(UpdateRefused, step=counts, scale=st.floats()),
+    st.builds(PeerBad, step=counts, rank=counts),
     st.builds(RunEnded, num_steps=counts, status=st.integers(-64, 255), time_s=times),
 )
 
@@ -38,6 +51,9 @@ def test_every_kind_of_event_has_a_word() -> None:
         StepDone(step=0, loss=None),
         StepBad(step=0, kind="", name=""),
         Replayed(step=0, how="", reproduced=True),
+        StepSkipped(step=0, num_skipped=1),
+        UpdateRefused(step=0, scale=1.0),
+        PeerBad(step=0, rank=1),
         RunEnded(num_steps=0, status=0, time_s=0.0),
     )
     assert {type(example) for example in examples} == set(get_args(Event))
@@ -70,7 +86,10 @@ def test_numbers_that_are_not_finite_are_words(loss: float, word: str) -> None:
         ("[1]", "no JSON object"),
         ('{"n":1}', "the field 'e' is missing"),
         ('{"e":"step","n":1}', "the field 'l' is missing"),
-        ('{"e":"leap","n":1}', "unknown kind of event 'leap'; known are run, step, bad, replay, end"),
+        (
+            '{"e":"leap","n":1}',
+            "unknown kind of event 'leap'; known are run, step, bad, replay, skip, refused, peer, end",
+        ),
         ('{"e":"step","n":true,"l":1}', "the field 'n' must be a whole number, not True"),
         ('{"e":"step","n":1,"l":"many"}', 'expected a number, "nan", "inf" or "-inf"; got \'many\''),
         ('{"e":"bad","n":1,"k":2,"w":""}', "the field 'k' must be text, not 2"),

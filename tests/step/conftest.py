@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from torch import Tensor
-from torch.optim import Optimizer
 
+from evenkeel.step.listener import ClearedTo
 from evenkeel.step.snapshot import RandomState
+from evenkeel.step.updater import Updater
 
 
 @dataclass(slots=True)
@@ -43,15 +44,27 @@ class Heard:
         """Note the losses."""
         self.events.append(("backward", losses))
 
-    def gradients_cleared(self) -> None:
-        """Note it."""
-        self.events.append(("cleared",))
+    def backward_ended(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None) -> None:
+        """Note what the gradients were computed for, when it was said."""
+        self.events.append(("ended", tuple(leaves), gradients))
 
-    def before_update(self, optimizer: Optimizer) -> None:
+    def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
+        """Note everything."""
+        self.events.append(("clipping", parameters, norm, normed))
+
+    def update_refused(self, updater: Updater, scale: float) -> None:
+        """Note the optimizer and the scale."""
+        self.events.append(("refused", updater, scale))
+
+    def gradients_cleared(self, to: ClearedTo) -> None:
+        """Note what became of them."""
+        self.events.append(("cleared", to))
+
+    def before_update(self, optimizer: Updater) -> None:
         """Note the optimizer."""
         self.events.append(("before", optimizer))
 
-    def after_update(self, optimizer: Optimizer) -> None:
+    def after_update(self, optimizer: Updater) -> None:
         """Note the optimizer."""
         self.events.append(("after", optimizer))
 

@@ -13,7 +13,8 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from evenkeel.step.hooks import StepListener, first_forward_heard, listening, losses_heard, updates_heard
+from evenkeel.step.hooks import first_forward_heard, listening, losses_heard, updates_heard
+from evenkeel.step.listener import StepListener
 
 
 def family(root: type) -> list[type]:
@@ -96,7 +97,7 @@ def test_events_of_a_step_come_in_order(heard: Any) -> None:  # noqa: ANN401  de
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-    step = ["backward", "before", "after", "cleared"]
+    step = ["backward", "ended", "before", "after", "cleared"]
     assert heard.words == ["asked", "batch", "forward", *step, "asked", "batch", *step, "asked"]
     assert [e[1][0].shape for e in heard.events if e[0] == "backward"] == [(), ()]
     assert all(e[1] is optimizer for e in heard.events if e[0] in {"before", "after"})
@@ -194,7 +195,7 @@ def test_losses_are_heard_however_backward_is_called(heard: Any, call: str) -> N
             torch.autograd.backward([first, second])
         else:
             torch.autograd.backward((x * 2,), grad_tensors=(torch.ones(2),))
-    assert heard.words == ["backward"]
+    assert heard.words == ["backward", "ended"]
     assert len(heard.events[0][1]) == (2 if call == "several" else 1)
     assert x.grad is not None
 
@@ -232,7 +233,14 @@ def test_optimizer_made_earlier_is_heard(heard: Any) -> None:  # noqa: ANN401  d
     with listening(heard):
         loss = optimizer.step(closure)
     assert loss.item() > 0
-    assert heard.words == ["before", "cleared", "forward", "backward", "after"]
+    assert heard.words == [
+        "cleared",
+        "forward",
+        "backward",
+        "ended",
+        "before",
+        "after",
+    ]  # once the closure was evaluated
 
 
 def test_first_forward_is_told_once_and_its_hook_goes(heard: Any) -> None:  # noqa: ANN401  defined in conftest

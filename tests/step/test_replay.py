@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
-from evenkeel.step.replay import Rewind, Withheld, forget_gradients
+from evenkeel.step.replay import Rewind
 from evenkeel.step.snapshot import BufferCopy
+from evenkeel.step.updater import HiddenGradients, drop_gradients
 from evenkeel.step.window import Window
 
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], Optimizer]] = {
@@ -63,7 +64,7 @@ def test_withheld_update_leaves_every_bit(name: str) -> None:
     backward(model)
     before = bits(model, optimizer)
     assert len(before) > 2
-    withheld = Withheld(optimizer)
+    withheld = HiddenGradients(optimizer)
     optimizer.step()
     withheld.release()
     assert bits(model, optimizer) == before
@@ -76,7 +77,7 @@ def test_run_with_a_withheld_update_equals_the_run_without_that_step(name: str) 
     other, other_optimizer = model_and(name)
     torch.manual_seed(5)
     backward(model)
-    withheld = Withheld(optimizer)
+    withheld = HiddenGradients(optimizer)
     optimizer.step()
     withheld.release()
     for each, its in ((model, optimizer), (other, other_optimizer)):
@@ -102,7 +103,7 @@ def test_released_gradients_are_the_same_tensors() -> None:
     model, optimizer = model_and("adam")
     model.bias.grad = None
     gradient = model.weight.grad
-    withheld = Withheld(optimizer)
+    withheld = HiddenGradients(optimizer)
     assert model.weight.grad is None
     withheld.release()
     assert model.weight.grad is gradient
@@ -112,7 +113,7 @@ def test_released_gradients_are_the_same_tensors() -> None:
 def test_releasing_twice_changes_nothing() -> None:
     """A second release must not bring back gradients that were cleared since."""
     model, optimizer = model_and("sgd")
-    withheld = Withheld(optimizer)
+    withheld = HiddenGradients(optimizer)
     withheld.release()
     model.weight.grad = None
     withheld.release()
@@ -123,7 +124,7 @@ def test_gradients_are_forgotten_as_at_the_beginning_of_a_step() -> None:
     """Gradients of every optimizer become None, not zero."""
     model, optimizer = model_and("sgd")
     other, second = model_and("adam")
-    forget_gradients([optimizer, second])
+    drop_gradients([optimizer, second])
     assert all(p.grad is None for m in (model, other) for p in m.parameters())
 
 
@@ -136,9 +137,14 @@ def window_of(*hand_outs: tuple[str, object]) -> Window:
     return window
 
 
+def some_optimizer() -> Optimizer:
+    """Whichever."""
+    return SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+
+
 def rewind_of(window: Window, position: int = 0) -> Rewind:
-    """A rewind for the optimizer whose id is 7."""
-    return Rewind(7, position, window, BufferCopy())
+    """A rewind for the step of some optimizer."""
+    return Rewind(some_optimizer(), position, window, BufferCopy())
 
 
 def test_two_sources_come_again_each_in_its_own_order() -> None:
@@ -184,9 +190,9 @@ def test_rewind_is_impossible_when_the_loop_wrote_into_a_batch() -> None:
 
 def test_failing_update_is_told_from_those_before_it() -> None:
     """The third update of the step, by the optimizer that failed."""
-    failing, other = (SGD([nn.Parameter(torch.ones(1))], lr=0.1) for _ in range(2))
+    failing, other = some_optimizer(), some_optimizer()
     window = window_of(("a", [1]))
-    rewind = Rewind(id(failing), 2, window, BufferCopy())
+    rewind = Rewind(failing, 2, window, BufferCopy())
     assert not rewind.arrives(other)
     rewind.passed += 1
     assert not rewind.arrives(failing)
@@ -200,7 +206,7 @@ def test_put_back_restores_random_states_and_buffers() -> None:
     norm = nn.BatchNorm1d(2)
     buffers = BufferCopy()
     buffers.watch(norm.buffers())
-    rewind = Rewind(7, 0, Window(), buffers)
+    rewind = Rewind(some_optimizer(), 0, Window(), buffers)
     before = copy.deepcopy(norm.state_dict())
     drawn = torch.rand(3)
     norm(torch.rand(4, 2))

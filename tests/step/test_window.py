@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenkeel.step.snapshot import RandomState
 from evenkeel.step.window import HandOut, Window
 
 
@@ -23,7 +24,7 @@ def numbered(number: int) -> Tensor:
 def test_batch_comes_again_with_its_random_states() -> None:
     """The same tensors, and the numbers that the loop drew after it."""
     batch = {"x": torch.ones(2), "y": [torch.zeros(1)]}
-    hand_out = HandOut.of("source", batch)
+    hand_out = HandOut.of("source", batch, RandomState.capture())
     drawn = torch.rand(3)
     torch.rand(10)
     again: Any = hand_out.again()
@@ -35,7 +36,7 @@ def test_batch_comes_again_with_its_random_states() -> None:
 def test_what_the_loop_pops_is_there_again() -> None:
     """Loops take their batch apart; the one that is kept is not touched."""
     batch = {"x": torch.ones(2), "y": torch.zeros(1)}
-    hand_out = HandOut.of("source", batch)
+    hand_out = HandOut.of("source", batch, RandomState.capture())
     batch.pop("y")
     first: Any = hand_out.again()
     first.clear()
@@ -58,7 +59,7 @@ WRITES = {
 def test_write_into_the_batch_is_noticed(name: str) -> None:
     """A batch that was written into cannot be handed out again."""
     batch = {"x": torch.ones(2), "y": [torch.zeros(1)]}
-    hand_out = HandOut.of("source", batch)
+    hand_out = HandOut.of("source", batch, RandomState.capture())
     assert hand_out.intact
     WRITES[name](batch)
     assert not hand_out.intact
@@ -67,7 +68,7 @@ def test_write_into_the_batch_is_noticed(name: str) -> None:
 def test_reading_and_rebinding_leave_the_batch_intact() -> None:
     """Ordinary use: compute from it, move it, replace entries of the container."""
     batch = {"x": torch.ones(2), "y": [torch.zeros(1)]}
-    hand_out = HandOut.of("source", batch)
+    hand_out = HandOut.of("source", batch, RandomState.capture())
     batch["x"] = batch["x"].double() * 2
     batch["y"][0].numpy().sum()
     (batch["x"] + 1).sum()
@@ -76,7 +77,7 @@ def test_reading_and_rebinding_leave_the_batch_intact() -> None:
 
 def test_batch_without_tensors_is_intact() -> None:
     """Texts and numbers have no memory that could be written into."""
-    hand_out = HandOut.of("source", ["text", 3, None])
+    hand_out = HandOut.of("source", ["text", 3, None], RandomState.capture())
     assert hand_out.intact
     assert hand_out.again() == ["text", 3, None]
 
@@ -164,7 +165,7 @@ def test_cleared_gradients_end_the_part_of_their_batches() -> None:
     window = Window()
     window.handed_out("train", numbered(0))
     window.backward_began()
-    window.gradients_cleared()
+    window.gradients_cleared("none")
     window.handed_out("train", numbered(1))
     window.backward_began()
     assert batches(window) == [1]
@@ -175,7 +176,7 @@ def test_clearing_before_backward_keeps_the_batch() -> None:
     window = Window()
     for number in range(3):
         window.handed_out("train", numbered(number))
-        window.gradients_cleared()
+        window.gradients_cleared("none")
         window.backward_began()
         assert batches(window) == [number]
         window.updated(1)

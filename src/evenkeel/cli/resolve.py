@@ -14,7 +14,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from evenkeel.core.errors import UsageError
-from evenkeel.core.settings import Policy, RunSettings
+from evenkeel.core.settings import PolicyName, RunSettings, every, policy_of, skip
+from evenkeel.dist.launch import World, launched
 
 DEFAULT_PARENT = Path("evenkeel-runs")
 
@@ -27,7 +28,9 @@ class Asked:
     as_module: bool
     arguments: tuple[str, ...]
     out: Path | None
-    policy: Policy
+    policy: PolicyName
+    max_skips: int
+    check_parameters_every: int
     max_rerun_minutes: float
 
 
@@ -39,16 +42,23 @@ def resolve(asked: Asked) -> RunSettings:
     """
     if not 0 <= asked.max_rerun_minutes < math.inf:
         raise UsageError(f"--max-rerun-minutes must be a number from 0 up, not {asked.max_rerun_minutes}")
+    for option, value in (("max-skips", asked.max_skips), ("check-parameters-every", asked.check_parameters_every)):
+        if value < 1:
+            raise UsageError(f"--{option} must be a whole number from 1 up, not {value}")
     if asked.as_module:
         check_module(asked.target)
     else:
         check_script(Path(asked.target))
+    world = launched()
+    if asked.out is None and world.size > 1:
+        raise UsageError(f"{world.size} ranks write into one directory, which has to be named: add --out DIR")
     return RunSettings(
         target=asked.target,
         as_module=asked.as_module,
         arguments=asked.arguments,
-        out=_default_directory(asked) if asked.out is None else claim(asked.out),
-        policy=asked.policy,
+        out=_default_directory(asked) if asked.out is None else claim(asked.out, world),
+        policy=skip(asked.max_skips) if asked.policy == "skip" else policy_of(asked.policy),
+        check_parameters=every(asked.check_parameters_every),
         max_rerun_s=asked.max_rerun_minutes * 60,
     )
 
@@ -81,8 +91,8 @@ def check_module(name: str) -> None:
         raise UsageError(f"{name} is a package without a __main__; name the module in it, as in -m {name}.train")
 
 
-def claim(directory: Path) -> Path:
-    """Make `directory`, or take it when it is there and empty.
+def claim(directory: Path, world: World) -> Path:
+    """Make `directory`, or take it when it is there and empty; the ranks of one program share one.
 
     Returns: its absolute path, because a script may change directory.
 
@@ -96,6 +106,7 @@ def claim(directory: Path) -> Path:
         raise UsageError(f"--out {directory} is a file; name a directory that is new or empty") from error
     except OSError as error:
         raise UsageError(f"--out {directory}: {error.strerror}; choose another directory") from error
+    held = [name for name in held if not _is_of_another_rank(name, world)]
     if held:
         raise UsageError(
             f"--out {directory} is not empty (it holds {_listed(held)}); "
@@ -104,6 +115,11 @@ def claim(directory: Path) -> Path:
     if not os.access(directory, os.W_OK | os.X_OK):
         raise UsageError(f"--out {directory} is not writable; choose another directory")
     return directory.resolve()
+
+
+def _is_of_another_rank(name: str, world: World) -> bool:
+    """Whether a file is the journal of another rank of the same program, which started a moment earlier."""
+    return name in {f"journal-rank{rank}.jsonl" for rank in range(world.size) if rank != world.rank}
 
 
 def _default_directory(asked: Asked) -> Path:

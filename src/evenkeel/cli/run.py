@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from evenkeel.cli.resolve import Asked, resolve
-from evenkeel.core.settings import Policy
+from evenkeel.core.settings import PolicyName
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -28,8 +28,13 @@ def run(
         typer.Option(help="New or empty directory for journal and reports. [default: evenkeel-runs/NAME-TIME]"),
     ] = None,
     policy: Annotated[
-        Policy, typer.Option(help="At the first bad number: stop before the update, or only report it.")
+        PolicyName,
+        typer.Option(help="At a bad step: stop before its update, skip it and go on, or only report the first."),
     ] = "stop",
+    max_skips: Annotated[int, typer.Option(help="Steps that `--policy skip` may leave out before it stops.")] = 3,
+    check_parameters_every: Annotated[
+        int, typer.Option(help="Read the parameters after each so many updates; 1 sees a faulty update at once.")
+    ] = 1,
     max_rerun_minutes: Annotated[
         float, typer.Option(help="Longest re-run from the start of the script to repeat a bad step; 0: none.")
     ] = 30.0,
@@ -44,6 +49,8 @@ def run(
         arguments=tuple(arguments or ()),
         out=out,
         policy=policy,
+        max_skips=max_skips,
+        check_parameters_every=check_parameters_every,
         max_rerun_minutes=max_rerun_minutes,
     )
     context.obj.append(resolve(asked))

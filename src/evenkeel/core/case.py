@@ -60,6 +60,7 @@ class Case:
     phase: Phase
     symptom: Symptom
     reproduced: bool
+    only_compiled: bool = False  # it came again in code compiled by torch.compile, and not without compilation
     origin: Origin | None = None
     others: tuple[Origin, ...] = ()
     chain: tuple[Link, ...] = ()

@@ -41,6 +41,30 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepSkipped:
+    """A bad step was left out; `num_skipped` counts those of this run, this one included."""
+
+    step: int
+    num_skipped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRefused:
+    """A gradient scaler made no update and will lower its scale: healthy, unless it goes on."""
+
+    step: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerBad:
+    """A step was bad because of another rank."""
+
+    step: int
+    rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """The program came to its end."""
 
@@ -49,4 +73,4 @@ class RunEnded:
     time_s: float
 
 
-Event = RunStarted | StepDone | StepBad | Replayed | RunEnded
+Event = RunStarted | StepDone | StepBad | Replayed | StepSkipped | UpdateRefused | PeerBad | RunEnded

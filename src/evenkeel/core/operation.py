@@ -41,6 +41,11 @@ class Operation:
     scalars: tuple[float, ...] = ()  # Python numbers among the arguments
     made_by: tuple[int | None, ...] = ()  # for each input, the index of the operation that made it; None: a leaf
 
+    @property
+    def is_collective(self) -> bool:
+        """Whether it brings values from other ranks."""
+        return self.op.startswith(("c10d.", "_c10d_functional."))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Element:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from evenkeel.core.case import Symptom, SymptomKind
-from evenkeel.tensors.measure import digest, is_finite, suspicion
+from evenkeel.tensors.measure import digest, is_finite, local
 
 Namer = Callable[[Tensor], str]
+NORM = "norm of the gradients"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,8 @@ class Watched:
 
     losses: Sequence[Tensor]
     gradients: Sequence[tuple[Tensor, Tensor]] = ()  # (parameter, its gradient)
+    norm: Tensor | None = None  # of the gradients, by which they are about to be scaled
     buffers: Sequence[Tensor] = ()
-
-    def tensors(self) -> Iterable[Tensor]:
-        """All of them."""
-        yield from self.losses
-        yield from (gradient for _, gradient in self.gradients)
-        yield from self.buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +36,23 @@ class Sighting:
 
     def repeats(self, other: Sighting | None) -> bool:
         """Whether the other one is the same symptom to the bit."""
-        return other is not None and self.bits == other.bits and self.symptom.names == other.symptom.names
+        return self.resembles(other) and other is not None and self.bits == other.bits
+
+    def resembles(self, other: Sighting | None) -> bool:
+        """Whether the same tensors are bad in the other one, whatever their bits."""
+        return other is not None and self.symptom.names == other.symptom.names
+
+
+def suspicious(flags: Iterable[Tensor]) -> bool:
+    """Whether any of these 0-d tensors is not finite. Cost: one host sync each on an accelerator."""
+    return not all(math.isfinite(float(flag)) for flag in flags)
 
 
 def look(watched: Watched, name_of: Namer) -> Sighting | None:
-    """Judge losses, then gradients, then buffers; None when every element is finite.
+    """Judge losses, then gradients, their norm, and buffers, exactly; None when every element is finite.
 
-    Cost: one fused reduction and one host sync when all is well; exact counts only after a suspicion.
+    Cost: two reads of everything; to be asked after a suspicion only.
     """
-    flag = suspicion(watched.tensors())
-    if flag is None or math.isfinite(float(flag)):
-        return None
     everything = tuple(watched.losses) + tuple(g for _, g in watched.gradients)
     for kind, named in _groups(watched, name_of):
         bad = [(name, tensor) for name, tensor in named if not is_finite(tensor)]
@@ -60,10 +62,7 @@ def look(watched: Watched, name_of: Namer) -> Sighting | None:
 
 
 def look_at_parameters(parameters: Sequence[Tensor], name_of: Namer) -> Sighting | None:
-    """Judge parameters after an update; None when every element is finite. Cost as `look`."""
-    flag = suspicion(parameters)
-    if flag is None or math.isfinite(float(flag)):
-        return None
+    """Judge parameters after an update, exactly; None when every element is finite. Cost as `look`."""
     bad = [(name_of(p), p) for p in parameters if not is_finite(p)]
     return _sighting("parameter", bad, tuple(p for _, p in bad)) if bad else None
 
@@ -71,6 +70,7 @@ def look_at_parameters(parameters: Sequence[Tensor], name_of: Namer) -> Sighting
 def _groups(watched: Watched, name_of: Namer) -> Iterable[tuple[SymptomKind, list[tuple[str, Tensor]]]]:
     yield "loss", [(f"loss[{i}]" if i else "loss", loss) for i, loss in enumerate(watched.losses)]
     yield "gradient", [(name_of(parameter), gradient) for parameter, gradient in watched.gradients]
+    yield "gradient", [] if watched.norm is None else [(NORM, watched.norm)]
     yield "buffer", [(name_of(buffer), buffer) for buffer in watched.buffers]
 
 
@@ -87,5 +87,6 @@ def _scalar(loss: Tensor) -> float | None:
 
 def worst(parameters: Sequence[Tensor]) -> float:
     """The largest absolute value among parameters; 0 for none. Cost: one read each, one host sync."""
-    peaks = [p.detach().abs().max().float() for p in parameters if p.numel() and p.layout == torch.strided]
+    present = [local(p.detach()) for p in parameters if p.layout == torch.strided]
+    peaks = [p.abs().max().float() for p in present if p.numel()]
     return float(torch.stack(peaks).max()) if peaks else 0.0

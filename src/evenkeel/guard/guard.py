@@ -15,11 +15,13 @@ from torch.optim import Optimizer
 
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.incident import Incident
-from evenkeel.core.settings import Policy
+from evenkeel.core.settings import EACH_STEP, Every, Policy, PolicyName, policy_of
 from evenkeel.guard.guarded import GuardedLoop
+from evenkeel.guard.incidents import Record
 from evenkeel.guard.loop import Loop
+from evenkeel.guard.together import Together
 from evenkeel.journal.writer import Journal, journal_path
-from evenkeel.step.hooks import losses_heard, schedules_held, updates_heard
+from evenkeel.step.hooks import steps_heard
 
 Batch = TypeVar("Batch")
 
@@ -35,8 +37,11 @@ class Guard:
     Args:
         model: the model, or several, whose parameters and buffers are to be named.
         optimizer: the optimizer, or several, whose updates are guarded; None: every optimizer of the process.
-        policy: "stop" raises `TrainingStopped` where the bad update would have been made; "observe" writes the
-            first incident, lets the update through as it was, and goes on.
+        policy: `stop()` raises `TrainingStopped` where the bad update would have been made; `skip(at_most=3)` leaves
+            a bad step out, its incident written, and stops after so many; `observe()` writes the first incident,
+            lets the update through as it was, and goes on. The plain names "stop", "skip", "observe" will do.
+        check_parameters: after which updates the parameters are read; `every(1)` sees an update that is itself at
+            fault at once, `every(n)` up to n - 1 steps later or at the first bad loss, whichever is sooner.
         out: an empty or new directory for journal and reports; default `evenkeel-runs/guard-<time>`.
 
     Cost: see `detect.nonfinite.look`; memory: the batches of one step and one copy of the buffers.
@@ -47,7 +52,8 @@ class Guard:
         model: nn.Module | Sequence[nn.Module],
         optimizer: Optimizer | Sequence[Optimizer] | None = None,
         *,
-        policy: Policy = "stop",
+        policy: Policy | PolicyName = "stop",
+        check_parameters: Every = EACH_STEP,
         out: Path | str | None = None,
     ) -> None:
         """Nothing is watched before `batches` is iterated."""
@@ -55,7 +61,10 @@ class Guard:
         optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else optimizer
         directory = Path(out) if out else Path("evenkeel-runs") / time.strftime("guard-%Y%m%d-%H%M%S")
         directory.mkdir(parents=True, exist_ok=True)
-        self._core = GuardedLoop(Loop(lambda: models), Journal(journal_path(directory)), directory, policy)
+        loop = Loop(lambda: models, check_parameters)
+        ranks = Together(lambda: models)
+        record = Record(out=directory, journal=Journal(journal_path(directory, ranks.rank)), ranks=ranks)
+        self._core = GuardedLoop(loop, record, policy_of(policy))
         self._core.only = None if optimizers is None else frozenset(id(o) for o in optimizers)
         self._depth = 0
         atexit.register(_finish_quietly, weakref.ref(self._core))
@@ -94,9 +103,7 @@ class Guard:
         """Hook into torch once, however many loops over batches are nested."""
         with ExitStack() as stack:
             if self._depth == 0:
-                stack.enter_context(updates_heard(self._core))
-                stack.enter_context(losses_heard(self._core))
-                stack.enter_context(schedules_held(self._core))
+                stack.enter_context(steps_heard(self._core))
             self._depth += 1
             stack.callback(self._leave)
             yield

@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Hashable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Hashable, Sequence
 
-from rich.console import Console
 from torch import Tensor
-from torch.optim import Optimizer
 
-from evenkeel.casefile import Replay, incident_of
+from evenkeel.casefile import Replay
 from evenkeel.core.errors import TrainingStopped
-from evenkeel.core.events import Replayed, StepBad
+from evenkeel.core.events import StepSkipped
 from evenkeel.core.incident import Incident
 from evenkeel.core.settings import Policy
 from evenkeel.detect.nonfinite import Sighting
+from evenkeel.guard.hands import Hands
+from evenkeel.guard.incidents import Incidents, Record
+from evenkeel.guard.leaving import Leaving
 from evenkeel.guard.loop import Loop
 from evenkeel.guard.replaying import Replaying
 from evenkeel.guard.watching import Noting, Watching
-from evenkeel.journal.writer import Journal
-from evenkeel.report import as_text
-from evenkeel.report.write import write
+from evenkeel.locate.observation import Observation
+from evenkeel.step.listener import ClearedTo
+from evenkeel.step.updater import ByHand, Updater, withhold
 
+_UPDATE_AT_FAULT = "not repeated: the update was at fault, and it has been made"
 _RUN_GOES_ON = "not repeated here: the run goes on"
-Elsewhere = Callable[[int, Sighting], Incident | str]  # repeats a step that the loop could not; or says why not
 
 
 class GuardedLoop:
     """The listener behind `Guard` and `evenkeel run`: it passes events to the state it is in, and ends incidents."""
 
-    def __init__(self, loop: Loop, journal: Journal, out: Path, policy: Policy, command: str = "") -> None:
-        """Begin watching `loop`; incidents go to `out`."""
+    def __init__(self, loop: Loop, record: Record, policy: Policy) -> None:
+        """Begin watching `loop`."""
         self.loop = loop
-        self.incident: Incident | None = None
         self.only: frozenset[int] | None = None  # id() of the optimizers to guard; None: all
-        self.elsewhere: Elsewhere | None = None
-        self._journal = journal
-        self._out = out
+        self._journal = record.journal
+        self._ranks = record.ranks
         self._policy = policy
-        self._command = command
-        self._known = False
-        watching = Watching(loop, journal, self._found, self._born_in_update, self._goes_on)
-        self._state: Watching | Replaying | Noting = watching
+        self._incidents = Incidents(record)
+        self._hands = Hands()
+        self._by_hand: ByHand | None = None  # an update by hand is under way
+        self._backward_from: tuple[Tensor, ...] = ()
+        self._is_known = False
+        self._num_skipped = 0
+        self._watching = Watching(
+            loop, record, found=self._found, born_in_update=self._born_in_update, goes_on=self._goes_on
+        )
+        self._state: Watching | Replaying | Leaving | Noting = self._watching
         self._sighting: Sighting | None = None
-        self._optimizer: Optimizer | None = None
+
+    @property
+    def incident(self) -> Incident | None:
+        """The first incident, when there was one and it was written by this rank."""
+        return self._incidents.first
 
     def forward_begins(self) -> None:
         """The first forward of a module: the models exist now."""
@@ -53,93 +59,145 @@ class GuardedLoop:
 
     def batch_again(self, source: Hashable) -> tuple[object] | None:
         """See `StepListener`."""
+        self._next_step_shows()
         return self._state.batch_again(source) if isinstance(self._state, Replaying) else None
 
     def batch_handed_out(self, source: Hashable, batch: object) -> None:
         """See `StepListener`."""
         if not isinstance(self._state, Replaying):
             self._get_to_know()
-            self.loop.window.handed_out(source, batch)
+            self.loop.batch_handed_out(source, batch)
 
     def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
         """See `StepListener`."""
         self._get_to_know()
+        self._next_step_shows()
         self.loop.heard_loss(losses)
+        self._backward_from = losses
 
-    def gradients_cleared(self) -> None:
+    def backward_ended(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None) -> None:
         """See `StepListener`."""
-        self.loop.gradients_cleared()
+        updater = self._hands.updater_after(self._backward_from, leaves, gradients)
+        self._backward_from = ()
+        if updater is not None and self.only is None:
+            self._state.before_update(updater)
+            self._by_hand = updater
+            if isinstance(self._state, Watching) and not self._state.withholds:
+                self._end_by_hand()
 
-    def before_update(self, optimizer: Optimizer) -> None:
+    def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
         """See `StepListener`."""
-        if self._guards(optimizer):
+        self.loop.clipping(parameters, norm, normed)
+
+    def gradients_cleared(self, to: ClearedTo) -> None:
+        """See `StepListener`."""
+        self._end_by_hand()
+        if self.holds_still():  # the window is that of the bad step, and stays so
+            self.loop.forget_step()
+        else:
+            self.loop.gradients_cleared(to)
+
+    def before_update(self, updater: Updater) -> None:
+        """See `StepListener`."""
+        if self._guards(updater):
             self._get_to_know()
-            self._state.before_update(optimizer)
+            self._hands.optimizer_seen()
+            self._state.before_update(updater)
 
-    def after_update(self, optimizer: Optimizer) -> None:
+    def after_update(self, updater: Updater) -> None:
         """See `StepListener`."""
-        if self._guards(optimizer):
-            self._state.after_update(optimizer)
+        if self._guards(updater):
+            self._state.after_update(updater)
+
+    def update_refused(self, updater: Updater, scale: float) -> None:
+        """See `StepListener`."""
+        if self._guards(updater):
+            self._get_to_know()
+            self._hands.optimizer_seen()
+            self._state.update_refused(updater, scale)
 
     def holds_still(self) -> bool:
         """See `StepListener`."""
-        return isinstance(self._state, Replaying)
+        return isinstance(self._state, Replaying | Leaving)
 
     def finish(self) -> None:
         """The program ended: a replay that is still waited for will not come."""
+        self._end_by_hand()
         if isinstance(self._state, Replaying):
             self._state.give_up("the loop ended before the step came again")
 
-    def _guards(self, optimizer: Optimizer) -> bool:
-        return self.only is None or id(optimizer) in self.only
+    def _guards(self, updater: Updater) -> bool:
+        return self.only is None or id(updater) in self.only
 
     def _get_to_know(self) -> None:
-        if not self._known:
-            self._known = True
+        if not self._is_known:
+            self._is_known = True
             self.loop.begin_step()
 
-    def _found(self, sighting: Sighting, optimizer: Optimizer) -> None:
-        self._note(sighting, optimizer)
+    def _next_step_shows(self) -> None:
+        """The loop begins something new: an update by hand is over, and so is a step that was left out."""
+        self._end_by_hand()
+        if isinstance(self._state, Leaving) and self._state.done:
+            self._state = self._watching
+
+    def _end_by_hand(self) -> None:
+        if self._by_hand is not None:
+            updater, self._by_hand = self._by_hand, None
+            self._state.after_update(updater)
+
+    def _found(self, sighting: Sighting | None, updater: Updater) -> None:
+        self._sighting = sighting
+        self._incidents.note(self.loop.step, sighting)
         if self._goes_on():
-            self._replay_ended(Replay(how=_RUN_GOES_ON, reproduced=False))
+            self._conclude(Replay(how=_RUN_GOES_ON, reproduced=False), updater)
+            self._state = Noting(self.loop, self._journal)
             return
-        replaying = Replaying(self.loop, sighting, optimizer, self._replay_ended)
+        replaying = Replaying(self.loop, sighting, updater, Observation(self.loop.names), self._replay_ended)
         self._state = replaying
-        replaying.begin(optimizer)
+        obstacle = replaying.obstacle()
+        if self._ranks.verdict(updater, bad=obstacle is not None):
+            replaying.give_up(obstacle or "another rank cannot repeat it")
+        else:
+            replaying.begin()
 
     def _goes_on(self) -> bool:
         """Whether a bad update is made as it was and the step repeated elsewhere: here it would cost an iteration."""
-        return self._policy == "observe" and self.elsewhere is not None
+        return self._policy.name == "observe" and self._incidents.are_repeated_elsewhere
 
-    def _born_in_update(self, sighting: Sighting, optimizer: Optimizer) -> None:
-        self._note(sighting, optimizer)
-        self._replay_ended(Replay(how="not repeated: the update was at fault, and it has been made", reproduced=False))
-
-    def _note(self, sighting: Sighting, optimizer: Optimizer) -> None:
-        self._sighting, self._optimizer = sighting, optimizer
-        symptom = sighting.symptom
-        self._journal.write(StepBad(step=self.loop.step, kind=symptom.kind, name=symptom.name))
+    def _born_in_update(self, sighting: Sighting, updater: Updater) -> None:
+        self._sighting = sighting
+        self._incidents.note(self.loop.step, sighting)
+        self._conclude(Replay(how=_UPDATE_AT_FAULT, reproduced=False), updater)
+        if self._policy.name != "observe":  # there is nothing left to skip
+            raise TrainingStopped(self.loop.step)
+        self._state = Noting(self.loop, self._journal)
 
     def _replay_ended(self, replay: Replay) -> None:
-        """Explain the step from the best replay there is, then do as the policy says."""
-        self._state = Noting(self.loop, self._journal)
-        if self._sighting is None or self._optimizer is None:
+        """Explain the step, then do as the policy says."""
+        replaying = self._state
+        if not isinstance(replaying, Replaying):
             return
-        if not replay.reproduced and self.elsewhere is not None:
-            repeated = self.elsewhere(self.loop.step, self._sighting)
-            if isinstance(repeated, Incident):
-                self._conclude(repeated)
-                return
-            replay = replace(replay, how=f"{replay.how}; {repeated}")
-        self._conclude(self._incident(replay, self._sighting, self._optimizer))
+        updater = replaying.updater
+        self._state = Noting(self.loop, self._journal)
+        self._conclude(replay, updater)
+        if self._policy.name == "observe":
+            return
+        self._count_skip()
+        if replaying.is_astray:  # what stands before its update is another step
+            self.loop.leave_out(updater)
+            self._state = self._watching
+            self._watching.before_update(updater)
+        else:
+            withheld = withhold(updater) if replaying.update_is_under_way else None
+            self._state = Leaving(self.loop, replaying.rewind, withheld)
 
-    def _incident(self, replay: Replay, sighting: Sighting, optimizer: Optimizer) -> Incident:
-        return incident_of(sighting, replay, self.loop.scene(optimizer), command=self._command)
+    def _conclude(self, replay: Replay, updater: Updater) -> None:
+        self._incidents.conclude(self._sighting, replay, self.loop.scene(updater), updater)
+        if self._policy.name == "stop":
+            raise TrainingStopped(self.loop.step)
 
-    def _conclude(self, incident: Incident) -> None:
-        case = incident.case
-        self._journal.write(Replayed(step=case.step, how=incident.how_replayed, reproduced=case.reproduced))
-        self.incident = write(incident, self._out)
-        as_text.render(self.incident, Console(file=sys.stderr))
-        if self._policy == "stop":
-            raise TrainingStopped(case.step)
+    def _count_skip(self) -> None:
+        if self._num_skipped == self._policy.at_most:
+            raise TrainingStopped(self.loop.step)
+        self._num_skipped += 1
+        self._journal.write(StepSkipped(step=self.loop.step, num_skipped=self._num_skipped))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from evenkeel.casefile import Scene
-from evenkeel.detect.nonfinite import Sighting, Watched, look, look_at_parameters, worst
+from evenkeel.core.settings import EACH_STEP, Every
+from evenkeel.detect.nonfinite import Sighting, Watched, look, look_at_parameters, suspicious, worst
+from evenkeel.guard.losses import Losses
 from evenkeel.locate.modules import Names
+from evenkeel.step.listener import ClearedTo
+from evenkeel.step.scalers import judged_by_scaler
 from evenkeel.step.snapshot import BufferCopy
+from evenkeel.step.updater import ByHand, Parameters, Updater, drop_gradients, parameters_of, zero_gradients
 from evenkeel.step.window import Window
-from evenkeel.tensors.measure import is_finite
+from evenkeel.tensors.measure import is_finite, suspicion, total
 
 _REMEMBERED = 64
 
@@ -22,20 +27,24 @@ _REMEMBERED = 64
 class Loop:
     """Count, window, names, buffers and history of one loop.
 
-    Memory: the batches of one step, one copy of the buffers, the last 64 losses.
+    Memory: the batches of one step, two copies of the buffers, the last 64 losses.
     """
 
-    def __init__(self, find_roots: Callable[[], Sequence[nn.Module]]) -> None:
-        """`find_roots` tells which models there are; it is asked when the loop is first seen at work."""
+    def __init__(self, find_roots: Callable[[], Sequence[nn.Module]], parameters: Every = EACH_STEP) -> None:
+        """`find_roots` tells which models there are; `parameters`, after which updates parameters are judged."""
         self.step = 0  # 0-based count of optimizer.step() calls
         self.window = Window()
         self.buffers = BufferCopy()
         self.names = Names(())
-        self.losses: list[Tensor] = []  # of the step under way
-        self.optimizers: dict[int, Optimizer] = {}
+        self.losses = Losses()
+        self.updaters: dict[int, Updater] = {}
         self._find_roots = find_roots
+        self._parameters_due = parameters
+        self._parameters: dict[int, Parameters] = {}
         self._judged_buffers: tuple[Tensor, ...] = ()
-        self._past_losses: deque[float] = deque(maxlen=_REMEMBERED)
+        self._present_buffers = BufferCopy()
+        self._clipped: Sequence[Tensor] = ()  # gradients whose norm was found finite
+        self._seen_at_clipping: Sighting | None = None
         self._peaks: deque[float] = deque(maxlen=_REMEMBERED)
 
     def get_to_know(self) -> None:
@@ -46,6 +55,7 @@ class Loop:
         self.names = Names(self._find_roots())
         buffers = tuple(self.names.buffers())
         self._judged_buffers = tuple(b for b in buffers if b.is_floating_point() and is_finite(b))
+        self._present_buffers.watch(self._judged_buffers)
         self.buffers.watch(buffers)
 
     def begin_step(self) -> None:
@@ -53,53 +63,110 @@ class Loop:
         self.window = Window()
         self.get_to_know()
 
+    def batch_handed_out(self, source: Hashable, batch: object) -> None:
+        """Note the batch; what the loop did to buffers after its last update (an average of its own) stays done."""
+        if self.window.handed_out(source, batch):
+            self.buffers.refresh()
+
     def heard_loss(self, losses: Sequence[Tensor]) -> None:
         """Note what backward starts from."""
         self.window.backward_began()
-        self.losses.extend(loss.detach() for loss in losses)
+        self.losses.heard(losses)
+        self._clipped = ()
 
-    def gradients_cleared(self) -> None:
+    def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> Sighting | None:
+        """Judge gradients by the norm that the script took of them, before it multiplies them."""
+        if not suspicious([norm.detach()]):
+            self._clipped = normed or ()
+            return None
+        gradients = [(p, p.grad) for p in parameters if p.grad is not None]
+        self._seen_at_clipping = look(Watched(self.losses.now, gradients, norm.detach()), self.name_of)
+        return self._seen_at_clipping
+
+    def gradients_cleared(self, to: ClearedTo) -> None:
         """Losses and batches so far were thrown away, or applied already."""
-        self.losses.clear()
-        self.window.gradients_cleared()
+        self.forget_step()
+        self.window.gradients_cleared(to)
 
-    def judge(self, optimizer: Optimizer) -> Sighting | None:
-        """Judge losses, the gradients of this optimizer, and buffers."""
+    def forget_step(self) -> None:
+        """Losses and norms so far belong to no step."""
+        self.losses.clear()
+        self._clipped = ()
+        self._seen_at_clipping = None
+
+    def refused(self, updater: Updater) -> bool:
+        """Whether a scaler has told this fused optimizer to leave its update out."""
+        verdict = judged_by_scaler(updater)
+        return verdict is not None and float(verdict) != 0
+
+    def judge(self, updater: Updater) -> Sighting | None:
+        """Judge losses, the gradients of this updater, and buffers.
+
+        Cost: one fused reduction over the gradients, none where their norm was taken for clipping.
+        """
+        if self._seen_at_clipping is not None:
+            return self._seen_at_clipping
+        parameters = self._known(updater)
         if not self._peaks:  # before the first update, so that growth can be told from the start
-            self._peaks.append(worst(parameters_of(optimizer)))
-        gradients = [(p, p.grad) for p in parameters_of(optimizer) if p.grad is not None]
-        return look(Watched(self.losses, gradients, self._judged_buffers), self.name_of)
+            self._peaks.append(worst(parameters.all))
+        with torch.no_grad():
+            flags = self.losses.flags() + self._flags_of_gradients(updater, parameters) + self._flags_of_buffers()
+            if not suspicious(flags):
+                return None
+        return look(self._watched(updater, parameters), self.name_of)
 
-    def judge_update(self, optimizer: Optimizer) -> Sighting | None:
-        """Judge the parameters of this optimizer."""
-        return look_at_parameters(parameters_of(optimizer), self.name_of)
+    def judge_losses(self, updater: Updater) -> Sighting | None:
+        """Judge losses alone, where a scaler has judged the gradients and found one that is not finite."""
+        if not suspicious(self.losses.flags()):
+            return None
+        seen = self.judge_exactly(updater)
+        return seen if seen is not None and seen.symptom.kind == "loss" else None
 
-    def close_step(self, optimizer: Optimizer) -> float | None:
+    def judge_exactly(self, updater: Updater) -> Sighting | None:
+        """Judge everything, whatever a sum or a scaler said of it."""
+        if self._seen_at_clipping is not None:
+            return self._seen_at_clipping
+        return look(self._watched(updater, self._known(updater)), self.name_of)
+
+    def judge_update(self, updater: Updater) -> Sighting | None:
+        """Judge the parameters of this updater."""
+        parameters = self._known(updater)
+        with torch.no_grad():
+            flag = total(parameters.all) if parameters.are_plain else suspicion(parameters.all)
+            if flag is None or not suspicious([flag]):
+                return None
+        return look_at_parameters(parameters.all, self.name_of)
+
+    def update_is_due(self) -> bool:
+        """Whether the parameters are to be judged after this update."""
+        return self._parameters_due.is_due(self.step)
+
+    def close_step(self, updater: Updater) -> float | None:
         """An update was made: count it, remember its loss (returned), begin the next window."""
-        loss = _number(self.losses[-1]) if self.losses else None
-        if loss is not None:
-            self._past_losses.append(loss)
         if self.step & (self.step - 1) == 0:  # after steps 0, 1, 2, 4, 8, ...: it costs a pass over the parameters
-            self._peaks.append(worst(parameters_of(optimizer)))
-        newcomer = id(optimizer) not in self.optimizers
-        self.optimizers[id(optimizer)] = optimizer
-        self.step += 1
-        self.losses.clear()
-        self.window.updated(id(optimizer))
-        if newcomer and any(self.names.of_tensor(p) is None for p in parameters_of(optimizer)):
-            self.get_to_know()
-        else:
-            self.buffers.refresh()
+            self._peaks.append(worst(parameters_of(updater)))
+        loss = self.losses.close()
+        self._end_step(updater)
         return loss
 
-    def scene(self, optimizer: Optimizer) -> Scene:
+    def leave_out(self, updater: Updater) -> None:
+        """An update was not made and will not be: count it and begin the next window."""
+        self._end_step(updater)
+
+    def forget_gradients(self, updater: Updater) -> None:
+        """Gradients as they were when the step began: as the loop's own `zero_grad()` leaves them."""
+        forget = {"none": drop_gradients, "zero": zero_gradients}[self.window.cleared_to]
+        forget((*self.updaters.values(), updater))
+        self.forget_step()
+
+    def scene(self, updater: Updater) -> Scene:
         """What is known at the step under way."""
         return Scene(
             step=self.step,
             names=self.names,
-            hand_outs=tuple(self.window.hand_outs),
-            losses=tuple(self._past_losses),
-            weight_peaks=(*self._peaks, worst(parameters_of(optimizer))),
+            hand_outs=self.window.consumed,
+            losses=tuple(self.losses.past),
+            weight_peaks=(*self._peaks, worst(parameters_of(updater))),
         )
 
     def name_of(self, tensor: Tensor) -> str:
@@ -107,17 +174,49 @@ class Loop:
         known = self.names.of_tensor(tensor)
         if known is not None:
             return known
-        for optimizer in self.optimizers.values():
-            for position, parameter in enumerate(parameters_of(optimizer)):
+        for updater in self.updaters.values():
+            for position, parameter in enumerate(parameters_of(updater)):
                 if parameter is tensor:
-                    return f"{type(optimizer).__name__}.params[{position}]"
+                    return f"{type(updater).__name__}.params[{position}]"
         return f"tensor of shape {tuple(tensor.shape)}"
 
+    def _known(self, updater: Updater) -> Parameters:
+        known = self._parameters.get(id(updater))
+        if known is None or known.updater is not updater:
+            known = self._parameters[id(updater)] = Parameters(updater)
+        known.refresh()
+        return known
 
-def parameters_of(optimizer: Optimizer) -> list[Tensor]:
-    """Every parameter of every group."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
+    def _watched(self, updater: Updater, parameters: Parameters) -> Watched:
+        gradients = updater.gradients if isinstance(updater, ByHand) else parameters.with_gradient()
+        return Watched(self.losses.now, gradients, buffers=self._judged_buffers)
 
+    def _flags_of_gradients(self, updater: Updater, parameters: Parameters) -> list[Tensor]:
+        if judged_by_scaler(updater) is not None:
+            return []
+        if isinstance(updater, ByHand):
+            gradients = [gradient for _, gradient in updater.gradients]
+        else:
+            gradients = parameters.gradients()
+        clipped = self._clipped
+        if not gradients or (len(clipped) == len(gradients) and all(map(operator.is_, clipped, gradients))):
+            return []
+        if parameters.are_plain:
+            return [total(gradients)]
+        flag = suspicion(gradients)
+        return [] if flag is None else [flag]
 
-def _number(loss: Tensor) -> float | None:
-    return float(loss) if loss.numel() == 1 and not torch.is_complex(loss) else None
+    def _flags_of_buffers(self) -> list[Tensor]:
+        self._present_buffers.refresh()
+        return [flat.sum() for flat in self._present_buffers.flat]
+
+    def _end_step(self, updater: Updater) -> None:
+        self.step += 1
+        self.forget_step()
+        self.window.updated(id(updater))
+        newcomer = id(updater) not in self.updaters
+        self.updaters[id(updater)] = updater
+        if newcomer and any(self.names.of_tensor(p) is None for p in parameters_of(updater)):
+            self.get_to_know()
+        else:
+            self.buffers.refresh()

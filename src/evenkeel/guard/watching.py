@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch.optim import Optimizer
-
-from evenkeel.core.events import StepBad, StepDone
+from evenkeel.core.events import StepBad, StepDone, UpdateRefused
 from evenkeel.detect.nonfinite import Sighting
+from evenkeel.guard.incidents import Record
 from evenkeel.guard.loop import Loop
+from evenkeel.guard.patience import Patience
 from evenkeel.journal.writer import Journal
-from evenkeel.step.replay import Withheld
+from evenkeel.step.scalers import scale_of
+from evenkeel.step.updater import Updater, Withheld, withhold
 
-Found = Callable[[Sighting, Optimizer], None]
+Found = Callable[[Sighting | None, Updater], None]  # None: another rank saw it
+Born = Callable[[Sighting, Updater], None]
 
 
 class Watching:
@@ -23,37 +25,81 @@ class Watching:
     """
 
     def __init__(
-        self, loop: Loop, journal: Journal, found: Found, born_in_update: Found, goes_on: Callable[[], bool]
+        self,
+        loop: Loop,
+        record: Record,
+        *,
+        found: Found,
+        born_in_update: Born,
+        goes_on: Callable[[], bool],
     ) -> None:
         """Watch `loop`, writing each step to the journal."""
         self._loop = loop
-        self._journal = journal
+        self._journal = record.journal
+        self._ranks = record.ranks
         self._found = found
         self._born_in_update = born_in_update
         self._goes_on = goes_on  # the update is made although it is bad
+        self._patience = Patience()
         self._sighting: Sighting | None = None
         self._withheld: Withheld | None = None
+        self._made: Sighting | None = None  # by the last update, and not yet told to the other ranks
 
-    def before_update(self, optimizer: Optimizer) -> None:
+    @property
+    def withholds(self) -> bool:
+        """Whether the update under way is being kept from happening."""
+        return self._withheld is not None
+
+    def before_update(self, updater: Updater) -> None:
         """Judge the step that is about to be applied."""
-        self._sighting = self._loop.judge(optimizer)
-        if self._sighting is not None and self._goes_on():
-            self._found(self._sighting, optimizer)
-        elif self._sighting is not None:
-            self._withheld = Withheld(optimizer)
+        self._sighting = self._made or self._loop.judge(updater)
+        if not self._ranks.verdict(updater, bad=self._sighting is not None):
+            return
+        if self._made is not None:
+            self._born_in_update(self._made, updater)
+        elif self._goes_on():
+            self._found(self._sighting, updater)
+        else:
+            self._withheld = withhold(updater)
 
-    def after_update(self, optimizer: Optimizer) -> None:
+    def after_update(self, updater: Updater) -> None:
         """Judge what the update made, or report what was withheld."""
-        if self._withheld is not None and self._sighting is not None:
+        if self._withheld is not None:
             self._withheld.release()
             self._withheld = None
-            self._found(self._sighting, optimizer)
+            self._found(self._sighting, updater)
             return
-        made = self._loop.judge_update(optimizer)
-        if made is not None:
-            self._born_in_update(made, optimizer)
+        if self._loop.refused(updater):
+            if self._refused_too_often(updater, scale_of(updater)):
+                return
+        else:
+            self._patience.updated()
+            self._judge_update(updater)
         step = self._loop.step
-        self._journal.write(StepDone(step=step, loss=self._loop.close_step(optimizer)))
+        self._journal.write(StepDone(step=step, loss=self._loop.close_step(updater)))
+
+    def update_refused(self, updater: Updater, scale: float) -> None:
+        """A scaler made no update: judge what it cannot mend."""
+        sighting = self._loop.judge_losses(updater)
+        if self._ranks.verdict(updater, bad=sighting is not None):
+            self._found(sighting, updater)
+        else:
+            self._refused_too_often(updater, scale)
+
+    def _refused_too_often(self, updater: Updater, scale: float) -> bool:
+        """Whether that is a finding now. All ranks have the same scale, so they find it together."""
+        self._journal.write(UpdateRefused(step=self._loop.step, scale=scale))
+        if not self._patience.is_over(scale):
+            return False
+        self._found(self._loop.judge_exactly(updater), updater)
+        return True
+
+    def _judge_update(self, updater: Updater) -> None:
+        made = self._loop.judge_update(updater) if self._loop.update_is_due() else None
+        if made is not None and self._ranks.share(updater):
+            self._made = made  # told with the next verdict, so that all ranks hear of it in the same step
+        elif made is not None:
+            self._born_in_update(made, updater)
 
 
 class Noting:
@@ -64,13 +110,16 @@ class Noting:
         self._loop = loop
         self._journal = journal
 
-    def before_update(self, optimizer: Optimizer) -> None:
+    def before_update(self, updater: Updater) -> None:
         """Note a bad step."""
-        sighting = self._loop.judge(optimizer)
+        sighting = self._loop.judge(updater)
         if sighting is not None:
             symptom = sighting.symptom
             self._journal.write(StepBad(step=self._loop.step, kind=symptom.kind, name=symptom.name))
 
-    def after_update(self, optimizer: Optimizer) -> None:
+    def after_update(self, updater: Updater) -> None:
         """Count the step."""
-        self._loop.close_step(optimizer)
+        self._loop.close_step(updater)
+
+    def update_refused(self, updater: Updater, scale: float) -> None:
+        """Nothing was made."""

@@ -4,6 +4,9 @@
     {"e":"step","n":12,"l":0.693}                                 StepDone
     {"e":"bad","n":13,"k":"loss","w":"loss"}                      StepBad
     {"e":"replay","n":13,"h":"in process","ok":true}              Replayed
+    {"e":"skip","n":13,"k":1}                                     StepSkipped
+    {"e":"refused","n":2,"s":32768.0}                             UpdateRefused
+    {"e":"peer","n":13,"r":1}                                     PeerBad
     {"e":"end","n":13,"s":3,"t":1700000060.0}                     RunEnded
 
 A loss may also be null (not read) or one of the words "nan", "inf", "-inf".
@@ -14,12 +17,23 @@ version may add some.
 from __future__ import annotations
 
 import json
+import math
 
 from evenkeel.core.errors import EvenkeelError
-from evenkeel.core.events import Event, Replayed, RunEnded, RunStarted, StepBad, StepDone
+from evenkeel.core.events import (
+    Event,
+    PeerBad,
+    Replayed,
+    RunEnded,
+    RunStarted,
+    StepBad,
+    StepDone,
+    StepSkipped,
+    UpdateRefused,
+)
 from evenkeel.journal.numbers import number_from_json, number_to_json
 
-KINDS = ("run", "step", "bad", "replay", "end")
+KINDS = ("run", "step", "bad", "replay", "skip", "refused", "peer", "end")
 
 Fields = dict[str, object]
 
@@ -30,6 +44,8 @@ class UnreadableLine(EvenkeelError):
 
 def encode(event: Event) -> str:
     """The event as one line, without the newline. A StepDone takes at most 200 bytes."""
+    if isinstance(event, StepDone) and event.loss is not None and math.isfinite(event.loss):
+        return f'{{"e":"step","n":{event.step},"l":{event.loss!r}}}'  # millions of them: three times as fast
     return json.dumps(_fields_of(event), separators=(",", ":"), allow_nan=False)
 
 
@@ -52,7 +68,7 @@ def decode(line: str) -> Event:
         raise UnreadableLine(f"{reason}: {_shortened(line)}") from error
 
 
-def _fields_of(event: Event) -> Fields:
+def _fields_of(event: Event) -> Fields:  # noqa: PLR0911  one for each kind of event
     match event:
         case RunStarted():
             return {"e": "run", "c": event.command, "t": number_to_json(event.time_s), "r": event.rank}
@@ -63,11 +79,17 @@ def _fields_of(event: Event) -> Fields:
             return {"e": "bad", "n": event.step, "k": event.kind, "w": event.name}
         case Replayed():
             return {"e": "replay", "n": event.step, "h": event.how, "ok": event.reproduced}
+        case StepSkipped():
+            return {"e": "skip", "n": event.step, "k": event.num_skipped}
+        case UpdateRefused():
+            return {"e": "refused", "n": event.step, "s": number_to_json(event.scale)}
+        case PeerBad():
+            return {"e": "peer", "n": event.step, "r": event.rank}
         case RunEnded():
             return {"e": "end", "n": event.num_steps, "s": event.status, "t": number_to_json(event.time_s)}
 
 
-def _event_of(fields: Fields) -> Event:
+def _event_of(fields: Fields) -> Event:  # noqa: PLR0911  the same
     match fields["e"]:
         case "run":
             return RunStarted(
@@ -80,6 +102,12 @@ def _event_of(fields: Fields) -> Event:
             return StepBad(step=_count(fields, "n"), kind=_text(fields, "k"), name=_text(fields, "w"))
         case "replay":
             return Replayed(step=_count(fields, "n"), how=_text(fields, "h"), reproduced=_flag(fields, "ok"))
+        case "skip":
+            return StepSkipped(step=_count(fields, "n"), num_skipped=_count(fields, "k"))
+        case "refused":
+            return UpdateRefused(step=_count(fields, "n"), scale=number_from_json(fields["s"]))
+        case "peer":
+            return PeerBad(step=_count(fields, "n"), rank=_count(fields, "r"))
         case "end":
             return RunEnded(
                 num_steps=_count(fields, "n"),

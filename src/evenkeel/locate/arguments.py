@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
+from evenkeel.locate.collectives import replaces, writes_into
+
 # Operations that write into arguments which their schema does not declare as written.
 _UNDECLARED = {
     "native_batch_norm": ("running_mean", "running_var"),
@@ -48,7 +50,9 @@ def tensor_arguments(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str,
     for declared, value in _bound(func, args, kwargs):
         alias = declared.alias_info
         written = (alias is not None and alias.is_write) or declared.name in undeclared
+        written = written or writes_into(func, declared.name)
         overwrites = base_name(func) in _OVERWRITING or declared.kwarg_only  # `out=`
+        overwrites = overwrites or replaces(func, declared.name)
         if isinstance(value, Tensor):
             yield Argument(declared.name, value, written, written and overwrites)
         elif isinstance(value, list | tuple):

@@ -21,7 +21,7 @@ def influence(record: Record, written: Touch, relevant: Tensor, read: Touch) -> 
     """
     if "foreach" in record.op:
         return torch.full(read.shape, _same_position(written.name, read.name))
-    if record.pointwise or record.function in {"masked_fill", "masked_fill_", "copy", "copy_"}:
+    if record.pointwise or record.function in {"masked_fill", "masked_fill_", "copy", "copy_", "allreduce"}:
         return _unbroadcast(relevant, read.shape)
     if record.function in _ALONG_DIM and relevant.shape == read.shape and record.dims:
         return relevant.any(dim=record.dims[0], keepdim=True).expand(read.shape)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.optim.swa_utils import AveragedModel
 
 
 def living_roots() -> tuple[nn.Module, ...]:
@@ -45,9 +46,11 @@ class Names:
         return self._modules.get(id(module), type(module).__name__)
 
     def buffers(self) -> Iterator[Tensor]:
-        """Every buffer once."""
+        """Every buffer once, without those of averaged models: these move between steps."""
         seen: set[int] = set()
         for root in self._roots:
+            if isinstance(root, AveragedModel):
+                continue
             for buffer in root.buffers():
                 if id(buffer) not in seen and buffer.layout == torch.strided:
                     seen.add(id(buffer))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import ExitStack
 
 import torch
 
 from evenkeel.locate.modules import Names, RunningModule
 from evenkeel.locate.trace import Trace
+
+_HOOKS_AND_COMPILE = r"Using `torch\.compile\(module\)` when there are global hooks"  # the hooks are ours, for one step
 
 
 class Observation:
@@ -25,6 +28,8 @@ class Observation:
 
     def start(self) -> None:
         """Enter the dispatch mode in this thread; recording begins with `trace.begin()`."""
+        self._stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message=_HOOKS_AND_COMPILE)
         self._stack.enter_context(self._running.following())
         self._stack.enter_context(torch.compiler.set_stance("force_eager"))
         self._stack.enter_context(self.trace)
@@ -33,3 +38,8 @@ class Observation:
         """Leave the mode; the records stay. Stopping twice does nothing."""
         self.trace.active = False
         self._stack.close()
+
+
+def compiled_code_ran() -> bool:
+    """Whether torch.compile has compiled anything in this process."""
+    return bool(torch._dynamo.utils.counters["stats"]["unique_graphs"])

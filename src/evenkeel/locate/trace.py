@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from evenkeel.core.operation import Element, Phase
 from evenkeel.core.stats import TensorStats
 from evenkeel.locate.arguments import Argument, base_name, dimensions, numbers, tensor_arguments
+from evenkeel.locate.collectives import wait_for
 from evenkeel.locate.nodes import last_node, running_node
 from evenkeel.locate.record import Record, Touch, memory_of, storage_of
 from evenkeel.locate.source import Sight, running_line
@@ -67,6 +68,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         before = [a.tensor.detach().clone() if a.written else a.tensor for a in read]
         reads = [self._read(a) for a in read]  # before the operation: it may transpose them in place
         result = func(*args, **keywords)
+        wait_for(func, result)
         record = self._recorded(func, args, keywords)
         record.reads = reads
         self._write(record, arguments, result)

@@ -57,7 +57,7 @@ def _layout(incident: Incident) -> Object:
         "others": [_origin(other) for other in incident.case.others],
         "upstream": [_operation(operation) for operation in incident.case.upstream],
         "incoming": [_operation(operation) for operation in incident.case.incoming],
-        **{key: case[key] for key in ("leaves", "losses", "weight_peaks")},
+        **{key: case[key] for key in ("leaves", "losses", "weight_peaks", "only_compiled")},
     }
 
 

@@ -3,93 +3,81 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.nn.utils import clip_grad
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data.dataloader import _BaseDataLoaderIter  # the one place through which every batch passes
 
-
-@runtime_checkable
-class StepListener(Protocol):
-    """What is told about a training loop as it runs."""
-
-    def forward_begins(self) -> None:
-        """The first forward of any module of the process begins."""
-
-    def batch_again(self, source: Hashable) -> tuple[object] | None:
-        """A batch is asked for: return (batch,) to hand that one out, None to let a fresh one be fetched."""
-
-    def batch_handed_out(self, source: Hashable, batch: object) -> None:
-        """A fresh batch is on its way to the loop."""
-
-    def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
-        """`torch.autograd.backward` was called on these tensors."""
-
-    def gradients_cleared(self) -> None:
-        """`zero_grad()` was called on an optimizer or a module: what was computed before is not applied."""
-
-    def before_update(self, optimizer: Optimizer) -> None:
-        """`optimizer.step()` begins."""
-
-    def after_update(self, optimizer: Optimizer) -> None:
-        """`optimizer.step()` ended."""
-
-    def holds_still(self) -> bool:
-        """Whether schedules must not advance now."""
+from evenkeel.step.holds import held_still
+from evenkeel.step.listener import StepListener
+from evenkeel.step.patching import Wrap, patched, patched_tree
+from evenkeel.step.scalers import refusals_heard
 
 
 @contextmanager
 def listening(listener: StepListener) -> Iterator[None]:
-    """Tell `listener` of every loader, loss, optimizer and scheduler of this process while the context lasts.
+    """Tell `listener` of every loader and every step of this process while the context lasts.
 
     Cost per step: a few Python calls, none per parameter.
     """
     with ExitStack() as stack:
         stack.enter_context(first_forward_heard(listener))
-        stack.enter_context(updates_heard(listener))
-        stack.enter_context(losses_heard(listener))
-        stack.enter_context(_patched(_BaseDataLoaderIter, "__next__", _hearing_loader(listener)))
-        stack.enter_context(schedules_held(listener))
+        stack.enter_context(patched(_BaseDataLoaderIter, "__next__", _hearing_loader(listener)))
+        stack.enter_context(steps_heard(listener))
         yield
 
 
 @contextmanager
-def schedules_held(listener: StepListener) -> Iterator[None]:
-    """Let no schedule of torch advance while the listener holds still."""
+def steps_heard(listener: StepListener) -> Iterator[None]:
+    """Tell of losses, clipping and updates; let schedules stand still when the listener does."""
     with ExitStack() as stack:
-        for scheduler in (LRScheduler, ReduceLROnPlateau):
-            stack.enter_context(_patched_tree(scheduler, "step", _holding(listener)))
+        stack.enter_context(updates_heard(listener))
+        stack.enter_context(losses_heard(listener))
+        stack.enter_context(clipping_heard(listener))
+        stack.enter_context(refusals_heard(listener))
+        stack.enter_context(held_still(listener))
         yield
 
 
 @contextmanager
 def first_forward_heard(listener: StepListener) -> Iterator[None]:
-    """Tell of the first forward of a module, once; costs nothing afterwards."""
+    """Tell of the first forward of a module, once; costs nothing afterwards.
 
-    def first(_module: object, _args: object) -> None:
-        handle.remove()
-        listener.forward_begins()
+    A global hook of torch would make compiled modules warn that there is one.
+    """
+    original = nn.Module.__call__
 
-    handle = register_module_forward_pre_hook(first)
+    def first(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if nn.Module.__call__ is first:
+            nn.Module.__call__ = original  # type: ignore[method-assign]
+            listener.forward_begins()
+        return original(self, *args, **kwargs)
+
+    nn.Module.__call__ = functools.wraps(original)(first)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        handle.remove()
+        if nn.Module.__call__ is first:
+            nn.Module.__call__ = original  # type: ignore[method-assign]
 
 
 @contextmanager
 def updates_heard(listener: StepListener) -> Iterator[None]:
     """Tell of every optimizer.step() and zero_grad()."""
 
-    def before(optimizer: Optimizer, _args: object, _kwargs: object) -> None:
-        listener.before_update(optimizer)
+    def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if not callable(closure):
+            listener.before_update(optimizer)
+            return None
+        told = _telling_once(closure, lambda: listener.before_update(optimizer))
+        return ((args[0], told, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": told})
 
     def after(optimizer: Optimizer, _args: object, _kwargs: object) -> None:
         listener.after_update(optimizer)
@@ -98,26 +86,118 @@ def updates_heard(listener: StepListener) -> Iterator[None]:
         stack.callback(register_optimizer_step_pre_hook(before).remove)
         stack.callback(register_optimizer_step_post_hook(after).remove)
         for owner in (Optimizer, nn.Module):
-            stack.enter_context(_patched_tree(owner, "zero_grad", _hearing_zero_grad(listener)))
+            stack.enter_context(patched_tree(owner, "zero_grad", _hearing_zero_grad(listener)))
         yield
+
+
+def _telling_once(closure: Callable[[], Any], tell: Callable[[], None]) -> Callable[[], Any]:
+    """The closure; after its first evaluation, which is made at the present parameters, `tell` is called.
+
+    Later evaluations are trials of a line search, whose business an infinite loss is.
+    """
+    waiting = [tell]
+
+    def evaluate() -> Any:
+        loss = closure()
+        if waiting:
+            waiting.pop()()
+        return loss
+
+    return evaluate
 
 
 @contextmanager
 def losses_heard(listener: StepListener) -> Iterator[None]:
-    """Tell of every tensor that `torch.autograd.backward` starts from."""
+    """Tell of every tensor that `torch.autograd.backward` or `torch.autograd.grad` starts from.
 
-    def hearing(original: Callable[..., None]) -> Callable[..., None]:
+    `grad` with `create_graph` is part of a loss (a gradient penalty, an inner step) and is not told.
+    """
+
+    def hearing_backward(original: Callable[..., None]) -> Callable[..., None]:
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
-            listener.backward_begins((tensors,) if isinstance(tensors, Tensor) else tuple(tensors))
+            listener.backward_begins(_losses(tensors))
             original(tensors, *args, **kwargs)
+            listener.backward_ended((), None)
 
         return backward
 
-    with _patched(torch.autograd, "backward", hearing):
+    def hearing_grad(original: Callable[..., Any]) -> Callable[..., Any]:
+        def grad(
+            outputs: Any,
+            inputs: Any,
+            grad_outputs: Any = None,
+            retain_graph: Any = None,
+            create_graph: Any = False,  # noqa: FBT002  the signature is torch's
+            **more: Any,
+        ) -> Any:
+            leaves = _several(inputs)
+            if create_graph or not _are_leaves(leaves):
+                return original(outputs, inputs, grad_outputs, retain_graph, create_graph, **more)
+            listener.backward_begins(_losses(outputs))
+            gradients = original(outputs, inputs, grad_outputs, retain_graph, create_graph, **more)
+            listener.backward_ended(leaves, [g for g in gradients if isinstance(g, Tensor)])
+            return gradients
+
+        return grad
+
+    with (
+        patched(torch.autograd, "backward", hearing_backward),
+        patched(torch.autograd, "grad", hearing_grad),
+    ):
         yield
 
 
-def _hearing_loader(listener: StepListener) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+@contextmanager
+def clipping_heard(listener: StepListener) -> Iterator[None]:
+    """Tell of every norm by which gradients are about to be scaled, before it touches them."""
+    taken: list[tuple[Tensor, Sequence[Tensor]]] = []  # the norm that was computed last, and of what
+
+    def norming(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def get_total_norm(tensors: Any, norm_type: float = 2.0, *args: Any, **kwargs: Any) -> Tensor:
+            listed = _several(tensors)
+            norm = original(listed, norm_type, *args, **kwargs)
+            taken[:] = [(norm, listed)] if float(norm_type) >= 1 else []
+            return norm
+
+        return get_total_norm
+
+    def clipping(original: Callable[..., None]) -> Callable[..., None]:
+        def clip_grads_with_norm_(
+            parameters: Any, max_norm: float, total_norm: Tensor, *more: Any, **named: Any
+        ) -> None:
+            listed = _several(parameters)
+            normed = taken.pop() if taken else None
+            listener.clipping(listed, total_norm, normed[1] if normed and normed[0] is total_norm else None)
+            original(listed, max_norm, total_norm, *more, **named)
+
+        return clip_grads_with_norm_
+
+    places: list[tuple[Any, str, Wrap]] = [  # clip_grad_norm_ finds them in its own module, scripts in the package
+        (clip_grad, "_get_total_norm", norming),
+        (nn.utils, "get_total_norm", norming),
+        (clip_grad, "_clip_grads_with_norm_", clipping),
+        (nn.utils, "clip_grads_with_norm_", clipping),
+    ]
+    with ExitStack() as stack:
+        for owner, name, wrap in places:
+            stack.enter_context(patched(owner, name, wrap))
+        yield
+
+
+def _several(tensors: Any) -> tuple[Any, ...]:
+    return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+
+
+def _losses(outputs: Any) -> tuple[Tensor, ...]:
+    """What has values among them; an edge of the graph has none."""
+    return tuple(t for t in _several(outputs) if isinstance(t, Tensor))
+
+
+def _are_leaves(inputs: tuple[Any, ...]) -> bool:
+    return all(isinstance(t, Tensor) and t.is_leaf for t in inputs)
+
+
+def _hearing_loader(listener: StepListener) -> Wrap:
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def __next__(self: _BaseDataLoaderIter) -> object:  # noqa: N807  it replaces the method of that name
             source = ("dataset", id(self._dataset))
@@ -133,49 +213,13 @@ def _hearing_loader(listener: StepListener) -> Callable[[Callable[..., Any]], Ca
     return wrap
 
 
-def _hearing_zero_grad(listener: StepListener) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _hearing_zero_grad(listener: StepListener) -> Wrap:
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def zero_grad(self: object, *args: Any, **kwargs: Any) -> Any:
-            listener.gradients_cleared()
+            set_to_none = args[0] if args else kwargs.get("set_to_none", True)
+            listener.gradients_cleared("none" if set_to_none else "zero")
             return original(self, *args, **kwargs)
 
         return zero_grad
 
     return wrap
-
-
-def _holding(listener: StepListener) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
-        def step(self: object, *args: Any, **kwargs: Any) -> Any:
-            return None if listener.holds_still() else original(self, *args, **kwargs)
-
-        return step
-
-    return wrap
-
-
-@contextmanager
-def _patched(owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    original = getattr(owner, name)
-    setattr(owner, name, functools.wraps(original)(wrap(original)))
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
-
-
-@contextmanager
-def _patched_tree(root: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """Patch a method where it is defined in a class and in its present subclasses."""
-    with ExitStack() as stack:
-        for owner in {root, *_subclasses(root)}:
-            if name in vars(owner):
-                stack.enter_context(_patched(owner, name, wrap))
-        yield
-
-
-def _subclasses(root: type) -> Iterator[type]:
-    children: list[type] = root.__subclasses__()
-    for child in children:
-        yield child
-        yield from _subclasses(child)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import torch
-from torch.optim import Optimizer
 
 from evenkeel.step.snapshot import BufferCopy
+from evenkeel.step.updater import Updater
 from evenkeel.step.window import HandOut, Window
 
 
@@ -21,7 +21,7 @@ class Rewind:
     Those were applied already and are withheld; after each, random states and buffers return to the step's beginning.
     """
 
-    optimizer: int  # id() of the optimizer whose step failed
+    updater: Updater  # whose step failed
     position: int  # how many updates the loop makes before it
     window: Window
     buffers: BufferCopy
@@ -32,19 +32,37 @@ class Rewind:
 
     def __post_init__(self) -> None:
         """Line up the batches by their source."""
-        for hand_out in self.window.hand_outs:
+        for hand_out in self.window.consumed:
             self._waiting[hand_out.source].append(hand_out)
-        self.began = not self.window.hand_outs
+        self.began = not self._waiting
+
+    def from_start(self) -> Rewind:
+        """The same once more, from the beginning of the step."""
+        return Rewind(self.updater, self.position, self.window, self.buffers)
+
+    @property
+    def consumed(self) -> bool:
+        """Whether the loop took every batch again."""
+        return not any(self._waiting.values())
 
     @property
     def possible(self) -> bool:
         """Whether the batches are as they were handed out."""
-        return all(h.intact for h in self.window.hand_outs)
+        return all(h.intact for h in self.window.consumed)
 
     def put_back(self) -> None:
         """Random states and buffers as they were when the failing step began."""
         self.window.random.restore()
         self.buffers.restore()
+
+    def put_back_to_batch(self) -> None:
+        """Random states as they were when the step's first batch was handed out; buffers as when it began.
+
+        That is where a loop stands that leaves the batch out.
+        """
+        self.put_back()
+        if self.window.consumed and not self.window.updates:
+            self.window.consumed[0].random.restore()
 
     def next_batch(self, source: Hashable) -> HandOut | None:
         """The batch to hand out again; None lets the loader fetch a fresh one (an evaluation loop, say)."""
@@ -56,34 +74,7 @@ class Rewind:
         self.began = True
         return self._waiting[source].popleft()
 
-    def arrives(self, optimizer: Optimizer) -> bool:
+    def arrives(self, updater: Updater) -> bool:
         """Whether the update that is about to happen is the failing one."""
-        right = id(optimizer) == self.optimizer
-        return right and (not self.window.hand_outs or self.passed == self.position)
-
-
-def forget_gradients(optimizers: Iterable[Optimizer]) -> None:
-    """Set the gradients of all parameters to None, as at the beginning of a step."""
-    for optimizer in optimizers:
-        optimizer.zero_grad(set_to_none=True)
-
-
-@dataclass(slots=True)
-class Withheld:
-    """An update that shall not happen: the gradients are hidden, so that any optimizer skips every parameter."""
-
-    optimizer: Optimizer
-    _hidden: list[tuple[object, object]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Hide the gradients."""
-        for group in self.optimizer.param_groups:
-            for parameter in group["params"]:
-                self._hidden.append((parameter, parameter.grad))
-                parameter.grad = None
-
-    def release(self) -> None:
-        """Show the gradients again, for a loop that looks at them after the step."""
-        for parameter, gradient in self._hidden:
-            parameter.grad = gradient  # type: ignore[attr-defined]  # parameters, kept loosely for sparse gradients
-        self._hidden.clear()
+        right = updater is self.updater
+        return right and (not self._waiting or self.passed == self.position)

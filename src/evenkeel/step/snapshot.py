@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenkeel.step.generators import numpy_mark, python_mark
+
 
 @dataclass(frozen=True, slots=True)
 class RandomState:
@@ -20,15 +22,25 @@ class RandomState:
     numpy: dict[str, object]
     torch_cpu: Tensor
     devices: tuple[Tensor, ...]
+    marks: tuple[object, object] = (None, None)  # of Python's and NumPy's generators; see `generators`
 
     @classmethod
-    def capture(cls) -> RandomState:
-        """Copy the states; draws nothing."""
+    def capture(cls, earlier: RandomState | None = None) -> RandomState:
+        """Copy the states; draws nothing. What was not drawn from since `earlier` is shared with it, not copied.
+
+        Cost: 5 µs when neither Python's nor NumPy's generator was drawn from, 100 µs when both were.
+        """
+        marks = (python_mark(), numpy_mark())
+        old = earlier if earlier is not None else _NOTHING
+        python_kept = marks[0] is not None and marks[0] == old.marks[0]
+        # a kept normal number may be handed out without a draw
+        numpy_kept = marks[1] is not None and marks[1] == old.marks[1] and not old.numpy["has_gauss"]
         return cls(
-            python=random.getstate(),
-            numpy=np.random.get_state(legacy=False),
+            python=old.python if python_kept else random.getstate(),
+            numpy=old.numpy if numpy_kept else np.random.get_state(legacy=False),
             torch_cpu=torch.get_rng_state(),
             devices=_device_states(),
+            marks=marks,
         )
 
     def as_plain(self) -> dict[str, Any]:
@@ -64,24 +76,34 @@ class RandomState:
             torch.cuda.set_rng_state_all(list(self.devices))
 
 
+_NOTHING = RandomState(python=(), numpy={}, torch_cpu=torch.empty(0), devices=())
+
+
 class BufferCopy:
-    """One copy of a set of buffers, refreshed in place."""
+    """One copy of a set of buffers, refreshed in place: one flat tensor for each dtype and device."""
 
     def __init__(self) -> None:
         """Start without buffers."""
         self._live: tuple[Tensor, ...] = ()
-        self._copies: tuple[Tensor, ...] = ()
+        self._copies: tuple[Tensor, ...] = ()  # views into the flat tensors
+        self.flat: tuple[Tensor, ...] = ()
 
     def watch(self, buffers: Iterable[Tensor]) -> None:
         """Take these buffers from now on, and copy them. Memory: their size once."""
-        self._live = tuple(buffers)
-        self._copies = tuple(b.detach().clone() for b in self._live)
+        groups: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+        for buffer in buffers:
+            groups.setdefault((buffer.dtype, buffer.device), []).append(buffer)
+        self._live = tuple(b for group in groups.values() for b in group)
+        self.flat = tuple(_room_for(group) for group in groups.values())
+        rooms = zip(self.flat, groups.values(), strict=True)
+        self._copies = tuple(view for flat, group in rooms for view in _views(flat, group))
+        self.refresh()
 
     def refresh(self) -> None:
-        """Copy the present values over the old copy."""
+        """Copy the present values over the old copy. Cost: one call, 0.1 µs a small buffer."""
         if self._live:
             with torch.no_grad():
-                torch._foreach_copy_(list(self._copies), list(self._live))
+                torch._foreach_copy_(self._copies, self._live)
 
     def restore(self) -> None:
         """Write the copied values back into the live buffers."""
@@ -90,7 +112,16 @@ class BufferCopy:
                 live.copy_(copy)
 
 
+def _room_for(buffers: list[Tensor]) -> Tensor:
+    return torch.empty(sum(b.numel() for b in buffers), dtype=buffers[0].dtype, device=buffers[0].device)
+
+
+def _views(flat: Tensor, buffers: list[Tensor]) -> list[Tensor]:
+    parts = torch.split(flat, [b.numel() for b in buffers])
+    return [part.view(b.shape) for part, b in zip(parts, buffers, strict=True)]
+
+
 def _device_states() -> tuple[Tensor, ...]:
-    if not (torch.cuda.is_available() and torch.cuda.is_initialized()):  # type: ignore[no-untyped-call]
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return ()
     return tuple(torch.cuda.get_rng_state_all())

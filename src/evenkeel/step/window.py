@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from evenkeel.step.listener import ClearedTo
 from evenkeel.step.snapshot import RandomState
 from evenkeel.tensors.trees import named_tensors, same_tensors
 
@@ -26,10 +27,11 @@ class HandOut:
     spent: bool = False  # its gradients were cleared: whatever is applied next does not come from it
 
     @classmethod
-    def of(cls, source: Hashable, batch: object) -> HandOut:
-        """Note a batch that is about to be handed out."""
+    def of(cls, source: Hashable, batch: object, earlier: RandomState) -> HandOut:
+        """Note a batch that is about to be handed out; `earlier` are random states from before it."""
         kept = same_tensors(batch)
-        return cls(source, kept, RandomState.capture(), tuple(t._version for _, t in named_tensors(kept, "")))
+        versions = tuple(t._version for _, t in named_tensors(kept, ""))
+        return cls(source, kept, RandomState.capture(earlier), versions)
 
     def again(self) -> object:
         """The same batch in fresh containers, with the random states put back."""
@@ -57,31 +59,40 @@ class Window:
     hand_outs: list[HandOut] = field(default_factory=list)
     updates: list[int] = field(default_factory=list)  # id() of each optimizer that stepped since the first hand-out
     random: RandomState = field(default_factory=RandomState.capture)
+    cleared_to: ClearedTo = "none"  # what `zero_grad()` made of gradients when it was last called
 
-    def handed_out(self, source: Hashable, batch: object) -> None:
-        """Note a batch. The first one after an update begins a new window."""
+    @property
+    def consumed(self) -> tuple[HandOut, ...]:
+        """The batches of the step under way, without those whose gradients were thrown away."""
+        return tuple(h for h in self.hand_outs if not h.spent)
+
+    def handed_out(self, source: Hashable, batch: object) -> bool:
+        """Note a batch. Returns: whether it begins a new window, being the first after an update."""
         if not torch.is_grad_enabled():  # an evaluation loop: no step consumes this batch
-            return
-        if self.updates:
+            return False
+        is_first = bool(self.updates)
+        if is_first:
             self.hand_outs.clear()
             self.updates.clear()
         self.hand_outs = [h for h in self.hand_outs if not h.spent]
-        self.hand_outs.append(HandOut.of(source, batch))
+        self.hand_outs.append(HandOut.of(source, batch, self.random))
         unused = [h for h in self.hand_outs if not h.used]
         if len(unused) > _MOST_UNUSED:
             self.hand_outs.remove(unused[0])
+        return is_first
 
     def backward_began(self) -> None:
         """Mark all batches so far as used."""
         for hand_out in self.hand_outs:
             hand_out.used = True
 
-    def gradients_cleared(self) -> None:
+    def gradients_cleared(self, to: ClearedTo) -> None:
         """The batches used so far go with the next one: a step that was computed and thrown away leaves nothing."""
+        self.cleared_to = to
         for hand_out in self.hand_outs:
             hand_out.spent = hand_out.used
 
     def updated(self, optimizer: int) -> None:
         """Close a step: the next one begins with the random states of now."""
         self.updates.append(optimizer)
-        self.random = RandomState.capture()
+        self.random = RandomState.capture(self.random)

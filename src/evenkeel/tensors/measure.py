@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,15 +18,38 @@ def can_be_nonfinite(tensor: Tensor) -> bool:
     return (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() > 0 and not tensor.is_meta
 
 
+def local(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor that is spread over several (DTensor); any other is itself."""
+    held = getattr(tensor, "to_local", None)
+    return tensor if held is None else held()
+
+
 def dense(tensor: Tensor) -> Tensor:
     """The stored values as a plain real tensor: values of a sparse one, (re, im) of a complex one, no graph."""
-    values = tensor.detach()
+    values = local(tensor.detach())
     if values.layout != torch.strided:
         values = values.coalesce().values() if values.layout == torch.sparse_coo else values.values()
     if values.is_complex():
         return torch.view_as_real(values.resolve_conj())
     # the 8-bit floats have no arithmetic of their own
     return values.float() if values.is_floating_point() and values.element_size() == 1 else values
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether `total` may read the tensor as it is: an ordinary dense one of float32 or float64."""
+    ordinary = type(tensor) in (Tensor, torch.nn.Parameter) and tensor.layout == torch.strided
+    return ordinary and tensor.dtype in (torch.float32, torch.float64)
+
+
+def total(tensors: Sequence[Tensor]) -> Tensor:
+    """`suspicion` of at least one plain tensor, all on one device; their gradients may be sparse.
+
+    Cost: one read, 2.5 µs a tensor on a CPU; two kernels in all on CUDA, where it is exact: the largest magnitude.
+    """
+    if tensors[0].is_cuda and all(t.layout == torch.strided for t in tensors):
+        return torch.stack(torch._foreach_norm(list(tensors), float("inf"))).max()
+    sums = [t.sum() for t in tensors]
+    return torch.stack(sums).sum() if len(sums) > 1 else sums[0]
 
 
 def suspicion(tensors: Iterable[Tensor]) -> Tensor | None:

@@ -38,6 +38,8 @@ def _parts(value: object) -> Iterable[tuple[str, object]]:
 
 def same_tensors(value: object) -> object:
     """Rebuild the containers around the same tensors, so that a consumer may pop and replace entries freely."""
+    if type(value) is list and all(isinstance(part, Tensor) for part in value):
+        return list(value)  # what most loaders give, ten times as fast
     return tree_map(_itself, value)
 
 

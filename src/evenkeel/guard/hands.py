@@ -1,0 +1,79 @@
+"""Loops that update their parameters by hand: their backward calls are their steps."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from evenkeel.step.updater import ByHand
+
+
+class Hands:
+    """Tells whether a backward call belongs to a loop without an optimizer object.
+
+    Cost: one search for optimizers at the first backward; in loops by hand, a walk over each graph.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._are_at_work: bool | None = None
+        self._updater: ByHand | None = None
+
+    def optimizer_seen(self) -> None:
+        """An optimizer makes the updates."""
+        self._are_at_work = False
+
+    def updater_after(
+        self, losses: Sequence[Tensor], leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None
+    ) -> ByHand | None:
+        """Who will use the gradients that were just computed; None where an optimizer will."""
+        if self._are_at_work is False:
+            return None
+        found = list(leaves) or leaves_of(losses)
+        if self._are_at_work is None:
+            self._are_at_work = not _optimizer_of_any(found)
+            if not self._are_at_work:
+                return None
+        if self._updater is None or not _are_same(found, self._updater):
+            self._updater = ByHand(found)
+        self._updater.gradients = _with_gradients(found, gradients)
+        return self._updater
+
+
+def leaves_of(losses: Sequence[Tensor]) -> list[Tensor]:
+    """The leaves that a backward from these tensors reaches, each once. Cost: one walk over the graph."""
+    waiting: list[Any] = [loss.grad_fn for loss in losses if loss.grad_fn is not None]
+    seen: set[Any] = set()
+    leaves: dict[int, Tensor] = {}
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if isinstance(leaf, Tensor):
+            leaves.setdefault(id(leaf), leaf)
+        waiting += [following for following, _ in node.next_functions if following is not None]
+    return list(leaves.values())
+
+
+def _with_gradients(leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None) -> list[tuple[Tensor, Tensor]]:
+    if gradients is not None and len(gradients) == len(leaves):
+        return list(zip(leaves, gradients, strict=True))
+    return [(leaf, leaf.grad) for leaf in leaves if leaf.grad is not None]
+
+
+def _are_same(leaves: Sequence[Tensor], updater: ByHand) -> bool:
+    known = updater.param_groups[0]["params"]
+    return len(leaves) == len(known) and all(a is b for a, b in zip(leaves, known, strict=True))
+
+
+def _optimizer_of_any(leaves: Sequence[Tensor]) -> bool:
+    wanted = {id(leaf) for leaf in leaves}
+    optimizers = [o for o in gc.get_objects() if issubclass(type(o), Optimizer)]
+    groups = [group for optimizer in optimizers for group in vars(optimizer).get("param_groups", ())]
+    return any(id(p) in wanted for group in groups for p in group["params"])

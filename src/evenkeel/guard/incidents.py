@@ -1,0 +1,110 @@
+"""What becomes of a bad step: its case file, a report to the person at the terminal, and a verdict for all ranks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from evenkeel.casefile import Replay, Scene, incident_of
+from evenkeel.core.events import PeerBad, Replayed, StepBad
+from evenkeel.core.incident import Incident
+from evenkeel.detect.nonfinite import Sighting
+from evenkeel.guard.ranks import Alone, Ranks
+from evenkeel.journal.writer import Journal
+from evenkeel.report import as_text
+from evenkeel.report.write import write
+from evenkeel.step.updater import Updater
+
+Elsewhere = Callable[[int, Sighting], Incident | str]  # repeats a step that the loop could not; or says why not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Where a run is written down, and by whom."""
+
+    out: Path
+    journal: Journal
+    ranks: Ranks = field(default_factory=Alone)
+    command: str = ""
+    elsewhere: Elsewhere | None = None
+
+
+class Incidents:
+    """The incidents of one run: the first lies in its directory, the n-th in `incidents/<n>/` there."""
+
+    def __init__(self, record: Record) -> None:
+        """Begin with none."""
+        self.first: Incident | None = None
+        self._out = record.out
+        self._journal = record.journal
+        self._ranks = record.ranks
+        self._command = record.command
+        self._elsewhere = record.elsewhere
+        self._count = 0
+
+    @property
+    def are_repeated_elsewhere(self) -> bool:
+        """Whether a step can be repeated without this loop."""
+        return self._elsewhere is not None
+
+    def note(self, step: int, sighting: Sighting | None) -> None:
+        """Write down that the step is bad."""
+        if sighting is not None:
+            symptom = sighting.symptom
+            self._journal.write(StepBad(step=step, kind=symptom.kind, name=symptom.name))
+
+    def conclude(self, sighting: Sighting | None, replay: Replay, scene: Scene, updater: Updater) -> None:
+        """Explain the step from the best replay there is; the rank where the bad value was born writes it down."""
+        incident = None if sighting is None else self._incident(sighting, replay, scene)
+        said = self._ranks.tell(updater, json.dumps({"bad": incident is not None, "born": _is_born_here(incident)}))
+        origin = _rank_of_origin([json.loads(text) for text in said]) if len(said) > 1 else self._ranks.rank
+        self._count += 1
+        if origin == self._ranks.rank and incident is not None:
+            self._publish(replace(incident, rank=self._ranks.rank))
+        else:
+            self._point_to(origin, scene.step)
+        self._ranks.tell(updater, "written")  # a launcher ends all ranks when the first one does
+
+    def _incident(self, sighting: Sighting, replay: Replay, scene: Scene) -> Incident:
+        if not replay.reproduced and self._elsewhere is not None:
+            repeated = self._elsewhere(scene.step, sighting)
+            if isinstance(repeated, Incident):
+                return repeated
+            replay = replace(replay, how=f"{replay.how}; {repeated}")
+        return incident_of(sighting, replay, scene, command=self._command)
+
+    def _publish(self, incident: Incident) -> None:
+        case = incident.case
+        self._journal.write(Replayed(step=case.step, how=incident.how_replayed, reproduced=case.reproduced))
+        directory = self._out if self._count == 1 else self._out / "incidents" / str(self._count)
+        written = write(incident, directory)
+        self.first = self.first or written
+        as_text.render(written, Console(file=sys.stderr))
+
+    def _point_to(self, origin: int, step: int) -> None:
+        self._journal.write(PeerBad(step=step, rank=origin))
+        print(  # noqa: T201  a sentence for the person at the terminal
+            f"evenkeel: step {step} is bad on rank {origin}, from which rank {self._ranks.rank} has it; "
+            f"the case is in {self._out}",
+            file=sys.stderr,
+        )
+
+
+def _is_born_here(incident: Incident | None) -> bool:
+    """Whether the bad value came from an operation of this rank, not out of a collective."""
+    origin = None if incident is None else incident.case.origin
+    return origin is not None and not origin.operation.is_collective
+
+
+def _rank_of_origin(said: list[dict[str, bool]]) -> int:
+    """The first rank where something bad was born; failing that, the first where something bad was seen."""
+    for what in ("born", "bad"):
+        for rank, words in enumerate(said):
+            if words[what]:
+                return rank
+    return 0

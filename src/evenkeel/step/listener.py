@@ -1,0 +1,62 @@
+"""What a training loop does, as it is told to whoever listens."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from evenkeel.step.updater import Updater
+
+ClearedTo = Literal["none", "zero"]
+
+
+@runtime_checkable
+class StepListener(Protocol):
+    """What is told about a training loop as it runs."""
+
+    def forward_begins(self) -> None:
+        """The first forward of any module of the process begins."""
+
+    def batch_again(self, source: Hashable) -> tuple[object] | None:
+        """A batch is asked for: return (batch,) to hand that one out, None to let a fresh one be fetched."""
+
+    def batch_handed_out(self, source: Hashable, batch: object) -> None:
+        """A fresh batch is on its way to the loop."""
+
+    def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
+        """Gradients of these tensors are about to be computed."""
+
+    def backward_ended(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None) -> None:
+        """They were computed.
+
+        Args:
+            leaves: what they were computed for by `torch.autograd.grad`; empty after `backward`, which finds them.
+            gradients: those of the leaves, when they were returned and not left in `.grad`.
+        """
+
+    def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
+        """Gradients are about to be multiplied by a factor made of `norm`.
+
+        Args:
+            parameters: whose gradients.
+            norm: 0-d, not yet read.
+            normed: the gradients of which it is the norm, where torch computed it; finite exactly if they all are,
+                unless their squares overflow.
+        """
+
+    def gradients_cleared(self, to: ClearedTo) -> None:
+        """`zero_grad()` was called on an optimizer or a module: what was computed before is not applied."""
+
+    def before_update(self, updater: Updater) -> None:
+        """`optimizer.step()` begins; with a closure, its first evaluation has just ended."""
+
+    def after_update(self, updater: Updater) -> None:
+        """`optimizer.step()` ended."""
+
+    def update_refused(self, updater: Updater, scale: float) -> None:
+        """A gradient scaler found a gradient that is not finite, and made no update."""
+
+    def holds_still(self) -> bool:
+        """Whether schedules, scales and averages must not advance now."""

@@ -1,0 +1,57 @@
+"""Hear when a gradient scaler makes no update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from evenkeel.step.listener import StepListener
+from evenkeel.step.patching import Wrap, patched_tree
+
+
+@contextmanager
+def refusals_heard(listener: StepListener) -> Iterator[None]:
+    """Tell of each `GradScaler.step` in which the scaler itself left the update out.
+
+    A fused optimizer is called all the same and leaves the update out on the device; see `judged_by_scaler`.
+    """
+    with patched_tree(GradScaler, "step", _hearing(listener)):
+        yield
+
+
+def judged_by_scaler(optimizer: object) -> Any:
+    """The verdict that a scaler left with a fused optimizer, whose gradients are still scaled: 0-d, 0 when finite.
+
+    None when no scaler judged it. Inside `optimizer.step()` only.
+    """
+    return getattr(optimizer, "found_inf", None)
+
+
+def scale_of(optimizer: object) -> float:
+    """The scale of the gradients that a scaler left with a fused optimizer. Inside `optimizer.step()` only."""
+    return float(getattr(optimizer, "grad_scale", 1.0))
+
+
+def _hearing(listener: StepListener) -> Wrap:
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def step(self: GradScaler, optimizer: object, *args: Any, **kwargs: Any) -> Any:
+            if not (isinstance(optimizer, Optimizer) and self.is_enabled()):
+                return original(self, optimizer, *args, **kwargs)
+            updates: list[object] = []
+            handle = register_optimizer_step_pre_hook(lambda *_: updates.append(optimizer))
+            try:
+                result = original(self, optimizer, *args, **kwargs)
+            finally:
+                handle.remove()
+            if not updates:
+                listener.update_refused(optimizer, self.get_scale())
+            return result
+
+        return step
+
+    return wrap
