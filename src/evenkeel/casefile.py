@@ -32,6 +32,7 @@ class Scene:
     """What is known of the loop at its failing step; histories oldest first."""
 
     step: int  # 0-based count of optimizer.step() calls
+    first_unjudged: int  # the first step whose update nobody has looked at since
     names: Names
     hand_outs: tuple[HandOut, ...]
     losses: tuple[float, ...] = ()

@@ -32,7 +32,7 @@ from evenkeel.locate.observation import Observation
 from evenkeel.program import run_as_main
 from evenkeel.report.as_json import from_json, to_json
 from evenkeel.step.hooks import listening
-from evenkeel.step.listener import ClearedTo
+from evenkeel.step.listener import ClearedTo, Schedule
 from evenkeel.step.snapshot import RandomState
 from evenkeel.step.updater import Updater
 
@@ -54,8 +54,8 @@ class Rerun:
         """Note the random states and the time of now."""
         return cls(settings, RandomState.capture(), time.monotonic(), str(Path.cwd()), dict(os.environ))
 
-    def __call__(self, step: int, seen: Sighting) -> Incident | str:
-        """Repeat `step` in a child process.
+    def __call__(self, steps: range, seen: Sighting) -> Incident | str:
+        """Repeat the one of `steps` in which the symptom arose in a child process.
 
         Returns: the incident that the child wrote, or a sentence that says why there is none. The child's output is
         kept in `rerun/output.log` of the run's directory.
@@ -63,9 +63,9 @@ class Rerun:
         limit_s = self.settings.max_rerun_s
         if time.monotonic() - self.started_s > limit_s:
             return f"running again from the start would take longer than the {limit_s:g} s allowed"
-        directory = self.settings.out / "rerun" / str(step)
+        directory = self.settings.out / "rerun" / str(steps[-1])
         directory.mkdir(parents=True)
-        (directory / "plan.json").write_text(json.dumps(self._plan(step, seen)))
+        (directory / "plan.json").write_text(json.dumps(self._plan(steps, seen)))
         command = [sys.executable, "-m", "evenkeel.rerun", str(directory)]
         with (directory / "output.log").open("wb") as log:
             try:
@@ -77,16 +77,17 @@ class Rerun:
                 return f"the re-run from the start was ended after {limit_s:g} s"
         written = directory / "incident.json"
         if not written.exists():
-            return f"the re-run from the start did not come to step {step}; see {directory / 'output.log'}"
+            return f"the re-run from the start did not come to the bad step {steps[-1]}; see {directory / 'output.log'}"
         return from_json(written.read_text())
 
-    def _plan(self, step: int, seen: Sighting) -> dict[str, Any]:
+    def _plan(self, steps: range, seen: Sighting) -> dict[str, Any]:
         return {
             "target": self.settings.target,
             "as_module": self.settings.as_module,
             "arguments": list(self.settings.arguments),
             "command": self.settings.command,
-            "step": step,
+            "first": steps[0],
+            "last": steps[-1],
             "bits": seen.bits,
             "names": list(seen.symptom.names),
             "random": self.random.as_plain(),
@@ -94,7 +95,7 @@ class Rerun:
 
 
 class Retrace:
-    """The listener in the child: it lets all steps pass, and traces the one that is wanted."""
+    """The listener in the child: it lets all steps pass, and traces those of which one is wanted."""
 
     def __init__(self, plan: dict[str, Any], directory: Path) -> None:
         """Trace from the start when the first step is the wanted one."""
@@ -159,7 +160,10 @@ class Retrace:
             seen = self._loop.judge_update(updater)
             if seen is not None:
                 self._end(seen, updater)
-            raise TrainingStopped(self._loop.step)  # healthy this time: there is nothing to write
+            if self._loop.step == self._plan["last"]:
+                raise TrainingStopped(self._loop.step)  # healthy this time: there is nothing to write
+            self._observation.stop()
+            self._observation = None
         self._loop.close_step(updater)
         self._observe_if_due()
 
@@ -167,6 +171,9 @@ class Retrace:
         """What a scaler refuses is a step only when it is the wanted one."""
         if self._observation is not None and self._loop.judge_losses(updater) is not None:
             self._before(updater)
+
+    def schedule_moves(self, schedule: Schedule) -> None:
+        """It may."""
 
     def holds_still(self) -> bool:
         """Schedules advance as they did."""
@@ -184,7 +191,7 @@ class Retrace:
         self._observation.trace.active = True
 
     def _observe_if_due(self) -> None:
-        if self._loop.step == self._plan["step"]:
+        if self._plan["first"] <= self._loop.step <= self._plan["last"]:
             self._observation = Observation(self._loop.names)
             self._observation.start()
             self._observation.trace.begin()
@@ -193,7 +200,9 @@ class Retrace:
         if self._observation is None:
             return
         self._observation.stop()
-        same = seen.bits == self._plan["bits"] and list(seen.symptom.names) == self._plan["names"]
+        # parameters that were judged some updates later hold other bits by then
+        same_bits = seen.bits == self._plan["bits"] or self._plan["first"] < self._plan["last"]
+        same = same_bits and list(seen.symptom.names) == self._plan["names"]
         replay = Replay(how=IN_CHILD, reproduced=same, trace=self._observation.trace, sighting=seen)
         incident = incident_of(seen, replay, self._loop.scene(updater), command=self._plan["command"])
         draft = self._directory / ".incident.json"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from evenkeel.step.listener import ClearedTo
+from evenkeel.step.listener import ClearedTo, Schedule
 from evenkeel.step.snapshot import RandomState
 from evenkeel.step.updater import Updater
 
@@ -67,6 +67,10 @@ class Heard:
     def after_update(self, optimizer: Updater) -> None:
         """Note the optimizer."""
         self.events.append(("after", optimizer))
+
+    def schedule_moves(self, schedule: Schedule) -> None:
+        """Note it."""
+        self.events.append(("moves", schedule))
 
     def holds_still(self) -> bool:
         """Answer as told."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,19 +33,36 @@ class Sighting:
     symptom: Symptom
     bits: str
     tensors: tuple[Tensor, ...]
+    bits_of_losses: str = ""
+    is_glimpse: bool = False  # only the losses were kept: the gradients are gone
 
     def repeats(self, other: Sighting | None) -> bool:
         """Whether the other one is the same symptom to the bit."""
-        return self.resembles(other) and other is not None and self.bits == other.bits
+        if other is None:
+            return False
+        if self.is_glimpse:
+            return self.bits_of_losses == other.bits_of_losses
+        return self.resembles(other) and self.bits == other.bits
 
     def resembles(self, other: Sighting | None) -> bool:
         """Whether the same tensors are bad in the other one, whatever their bits."""
         return other is not None and self.symptom.names == other.symptom.names
 
 
-def suspicious(flags: Iterable[Tensor]) -> bool:
-    """Whether any of these 0-d tensors is not finite. Cost: one host sync each on an accelerator."""
+def suspicious(flags: Sequence[Tensor]) -> bool:
+    """Whether any of these 0-d tensors is not finite. Cost: one host sync on an accelerator."""
+    if len(flags) > 1 and any(flag.is_cuda for flag in flags):
+        return not math.isfinite(float(torch.stack([f.double() for f in flags]).sum()))
     return not all(math.isfinite(float(flag)) for flag in flags)
+
+
+def glimpse(losses: Sequence[Tensor]) -> Sighting:
+    """What is left to be seen of a step that the device left out: its losses."""
+    seen = look(Watched(losses), lambda _: "")
+    if seen is not None:
+        return replace(seen, is_glimpse=True)
+    unnamed = Symptom(kind="gradient", name="not yet known")
+    return Sighting(unnamed, "", (), bits_of_losses=digest(losses), is_glimpse=True)
 
 
 def look(watched: Watched, name_of: Namer) -> Sighting | None:
@@ -57,7 +74,7 @@ def look(watched: Watched, name_of: Namer) -> Sighting | None:
     for kind, named in _groups(watched, name_of):
         bad = [(name, tensor) for name, tensor in named if not is_finite(tensor)]
         if bad:
-            return _sighting(kind, bad, everything)
+            return replace(_sighting(kind, bad, everything), bits_of_losses=digest(watched.losses))
     return None
 
 
@@ -85,8 +102,8 @@ def _scalar(loss: Tensor) -> float | None:
     return float(loss.detach()) if loss.numel() == 1 and not loss.is_complex() else None
 
 
-def worst(parameters: Sequence[Tensor]) -> float:
-    """The largest absolute value among parameters; 0 for none. Cost: one read each, one host sync."""
+def worst(parameters: Sequence[Tensor]) -> Tensor:
+    """The largest absolute value among parameters, 0-d; 0 for none. Cost: one read each, no host sync."""
     present = [local(p.detach()) for p in parameters if p.layout == torch.strided]
     peaks = [p.abs().max().float() for p in present if p.numel()]
-    return float(torch.stack(peaks).max()) if peaks else 0.0
+    return torch.stack([peak.to(peaks[0].device) for peak in peaks]).max() if peaks else torch.zeros(())

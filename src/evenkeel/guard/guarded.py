@@ -14,13 +14,15 @@ from evenkeel.core.settings import Policy
 from evenkeel.detect.nonfinite import Sighting
 from evenkeel.guard.hands import Hands
 from evenkeel.guard.incidents import Incidents, Record
+from evenkeel.guard.late import LateWatching
 from evenkeel.guard.leaving import Leaving
 from evenkeel.guard.loop import Loop
 from evenkeel.guard.replaying import Replaying
 from evenkeel.guard.watching import Noting, Watching
 from evenkeel.locate.observation import Observation
-from evenkeel.step.listener import ClearedTo
+from evenkeel.step.listener import ClearedTo, Schedule
 from evenkeel.step.updater import ByHand, Updater, withhold
+from evenkeel.tensors.trees import same_tensors
 
 _UPDATE_AT_FAULT = "not repeated: the update was at fault, and it has been made"
 _RUN_GOES_ON = "not repeated here: the run goes on"
@@ -45,7 +47,8 @@ class GuardedLoop:
         self._watching = Watching(
             loop, record, found=self._found, born_in_update=self._born_in_update, goes_on=self._goes_on
         )
-        self._state: Watching | Replaying | Leaving | Noting = self._watching
+        self._late = LateWatching(loop, record, self._watching, found=self._found, born_in_update=self._born_in_update)
+        self._state: Watching | LateWatching | Replaying | Leaving | Noting = self._watching
         self._sighting: Sighting | None = None
 
     @property
@@ -60,7 +63,13 @@ class GuardedLoop:
     def batch_again(self, source: Hashable) -> tuple[object] | None:
         """See `StepListener`."""
         self._next_step_shows()
-        return self._state.batch_again(source) if isinstance(self._state, Replaying) else None
+        if isinstance(self._state, Replaying):
+            return self._state.batch_again(source)
+        owed = self._late.batch_owed(source)
+        if owed is None:
+            return None
+        self.loop.batch_handed_out(source, owed.batch)
+        return (same_tensors(owed.batch),)
 
     def batch_handed_out(self, source: Hashable, batch: object) -> None:
         """See `StepListener`."""
@@ -82,7 +91,7 @@ class GuardedLoop:
         if updater is not None and self.only is None:
             self._state.before_update(updater)
             self._by_hand = updater
-            if isinstance(self._state, Watching) and not self._state.withholds:
+            if isinstance(self._state, Watching | LateWatching) and not self._state.withholds:
                 self._end_by_hand()
 
     def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
@@ -102,6 +111,8 @@ class GuardedLoop:
         if self._guards(updater):
             self._get_to_know()
             self._hands.optimizer_seen()
+            if self._state is self._watching and self._may_be_late(updater):
+                self._state = self._late
             self._state.before_update(updater)
 
     def after_update(self, updater: Updater) -> None:
@@ -116,6 +127,11 @@ class GuardedLoop:
             self._hands.optimizer_seen()
             self._state.update_refused(updater, scale)
 
+    def schedule_moves(self, schedule: Schedule) -> None:
+        """See `StepListener`."""
+        if self._state is self._late:
+            self._late.schedule_moves(schedule)
+
     def holds_still(self) -> bool:
         """See `StepListener`."""
         return isinstance(self._state, Replaying | Leaving)
@@ -123,11 +139,18 @@ class GuardedLoop:
     def finish(self) -> None:
         """The program ended: a replay that is still waited for will not come."""
         self._end_by_hand()
+        if self._state is self._late:
+            self._late.finish()
         if isinstance(self._state, Replaying):
             self._state.give_up("the loop ended before the step came again")
 
     def _guards(self, updater: Updater) -> bool:
         return self.only is None or id(updater) in self.only
+
+    def _may_be_late(self, updater: Updater) -> bool:
+        """Whether the verdict on this update may arrive after it: nobody else has to know it before."""
+        late = self._policy.name != "observe" and self.loop.is_judged_late(updater)
+        return late and not self._ranks.share(updater)
 
     def _get_to_know(self) -> None:
         if not self._is_known:

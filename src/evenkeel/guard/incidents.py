@@ -20,7 +20,8 @@ from evenkeel.report import as_text
 from evenkeel.report.write import write
 from evenkeel.step.updater import Updater
 
-Elsewhere = Callable[[int, Sighting], Incident | str]  # repeats a step that the loop could not; or says why not
+# Repeats the one of these steps in which the symptom arose, when the loop could not; or says why not.
+Elsewhere = Callable[[range, Sighting], Incident | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ class Incidents:
 
     def _incident(self, sighting: Sighting, replay: Replay, scene: Scene) -> Incident:
         if not replay.reproduced and self._elsewhere is not None:
-            repeated = self._elsewhere(scene.step, sighting)
+            repeated = self._elsewhere(_suspects(scene, sighting), sighting)
             if isinstance(repeated, Incident):
                 return repeated
             replay = replace(replay, how=f"{replay.how}; {repeated}")
@@ -93,6 +94,12 @@ class Incidents:
             f"the case is in {self._out}",
             file=sys.stderr,
         )
+
+
+def _suspects(scene: Scene, sighting: Sighting) -> range:
+    """Bad parameters may come from any update that nobody has looked at since."""
+    first = scene.first_unjudged if sighting.symptom.kind == "parameter" else scene.step
+    return range(first, scene.step + 1)
 
 
 def _is_born_here(incident: Incident | None) -> bool:

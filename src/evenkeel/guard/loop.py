@@ -14,12 +14,13 @@ from evenkeel.core.settings import EACH_STEP, Every
 from evenkeel.detect.nonfinite import Sighting, Watched, look, look_at_parameters, suspicious, worst
 from evenkeel.guard.losses import Losses
 from evenkeel.locate.modules import Names
+from evenkeel.step.device import honours_found_inf
 from evenkeel.step.listener import ClearedTo
 from evenkeel.step.scalers import judged_by_scaler
 from evenkeel.step.snapshot import BufferCopy
 from evenkeel.step.updater import ByHand, Parameters, Updater, drop_gradients, parameters_of, zero_gradients
 from evenkeel.step.window import Window
-from evenkeel.tensors.measure import is_finite, suspicion, total
+from evenkeel.tensors.measure import is_finite, local, suspicion, total
 
 _REMEMBERED = 64
 
@@ -35,17 +36,20 @@ class Loop:
         self.step = 0  # 0-based count of optimizer.step() calls
         self.window = Window()
         self.buffers = BufferCopy()
+        self._spare_buffers = BufferCopy()  # where verdicts arrive late, two steps are in flight
         self.names = Names(())
         self.losses = Losses()
         self.updaters: dict[int, Updater] = {}
         self._find_roots = find_roots
         self._parameters_due = parameters
+        self._first_unjudged = 0
         self._parameters: dict[int, Parameters] = {}
         self._judged_buffers: tuple[Tensor, ...] = ()
         self._present_buffers = BufferCopy()
-        self._clipped: Sequence[Tensor] = ()  # gradients whose norm was found finite
+        self._clipped: Sequence[Tensor] = ()  # gradients whose norm was found finite, or is about to be read:
+        self._norm: Tensor | None = None
         self._seen_at_clipping: Sighting | None = None
-        self._peaks: deque[float] = deque(maxlen=_REMEMBERED)
+        self._peaks: deque[Tensor] = deque(maxlen=_REMEMBERED)  # read when somebody asks
 
     def get_to_know(self) -> None:
         """Find the models: their names, and the buffers that a step may change.
@@ -57,6 +61,7 @@ class Loop:
         self._judged_buffers = tuple(b for b in buffers if b.is_floating_point() and is_finite(b))
         self._present_buffers.watch(self._judged_buffers)
         self.buffers.watch(buffers)
+        self._spare_buffers.watch(buffers)
 
     def begin_step(self) -> None:
         """The first sign of a step that no update preceded: what came before belongs to the set-up."""
@@ -72,11 +77,14 @@ class Loop:
         """Note what backward starts from."""
         self.window.backward_began()
         self.losses.heard(losses)
-        self._clipped = ()
+        self._clipped, self._norm = (), None
 
     def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> Sighting | None:
         """Judge gradients by the norm that the script took of them, before it multiplies them."""
-        if not suspicious([norm.detach()]):
+        if norm.is_cuda and normed is not None:  # it is read with the other flags: no host sync here
+            self._clipped, self._norm = normed, norm.detach()
+            return None
+        if not suspicious([local(norm.detach())]):
             self._clipped = normed or ()
             return None
         gradients = [(p, p.grad) for p in parameters if p.grad is not None]
@@ -91,7 +99,7 @@ class Loop:
     def forget_step(self) -> None:
         """Losses and norms so far belong to no step."""
         self.losses.clear()
-        self._clipped = ()
+        self._clipped, self._norm = (), None
         self._seen_at_clipping = None
 
     def refused(self, updater: Updater) -> bool:
@@ -106,14 +114,17 @@ class Loop:
         """
         if self._seen_at_clipping is not None:
             return self._seen_at_clipping
+        with torch.no_grad():
+            if not suspicious(self.flags(updater)):
+                return None
+        return look(self._watched(updater, self._known(updater)), self.name_of)
+
+    def flags(self, updater: Updater) -> list[Tensor]:
+        """0-d tensors, one of which is not finite when a loss, gradient or buffer is not. No host sync."""
         parameters = self._known(updater)
         if not self._peaks:  # before the first update, so that growth can be told from the start
             self._peaks.append(worst(parameters.all))
-        with torch.no_grad():
-            flags = self.losses.flags() + self._flags_of_gradients(updater, parameters) + self._flags_of_buffers()
-            if not suspicious(flags):
-                return None
-        return look(self._watched(updater, parameters), self.name_of)
+        return self.losses.flags() + self._flags_of_gradients(updater, parameters) + self._flags_of_buffers()
 
     def judge_losses(self, updater: Updater) -> Sighting | None:
         """Judge losses alone, where a scaler has judged the gradients and found one that is not finite."""
@@ -130,24 +141,59 @@ class Loop:
 
     def judge_update(self, updater: Updater) -> Sighting | None:
         """Judge the parameters of this updater."""
-        parameters = self._known(updater)
-        with torch.no_grad():
-            flag = total(parameters.all) if parameters.are_plain else suspicion(parameters.all)
-            if flag is None or not suspicious([flag]):
-                return None
-        return look_at_parameters(parameters.all, self.name_of)
+        flag = self._flag_of_update(updater)
+        if flag is None or not suspicious([flag]):
+            return None
+        return look_at_parameters(self._known(updater).all, self.name_of)
 
-    def update_is_due(self) -> bool:
-        """Whether the parameters are to be judged after this update."""
-        return self._parameters_due.is_due(self.step)
+    def judge_update_when_due(self, updater: Updater) -> Sighting | None:
+        """Judge the parameters of this updater, if the schedule says so."""
+        if not self._parameters_due.is_due(self.step):
+            return None
+        made = self.judge_update(updater)
+        if made is None:
+            self._first_unjudged = self.step + 1
+        return made
+
+    @property
+    def unjudged(self) -> range:
+        """The steps whose updates nobody has looked at since."""
+        return range(self._first_unjudged, self.step)
+
+    def flag_of_update_when_due(self, updater: Updater) -> Tensor | None:
+        """A 0-d tensor that is not finite when a parameter is not, if the schedule asks for it. No host sync."""
+        return self._flag_of_update(updater) if self._parameters_due.is_due(self.step) else None
+
+    def is_judged_late(self, updater: Updater) -> bool:
+        """Whether the device itself can leave a bad update out, so that the host need not wait for its verdict."""
+        if not honours_found_inf(updater) or judged_by_scaler(updater) is not None:
+            return False
+        parameters = self._known(updater)
+        return parameters.are_plain and parameters.all[0].is_cuda
+
+    def close_unread_step(self, updater: Updater) -> None:
+        """An update was sent to the device: count it. Its buffers are kept until its verdict is there."""
+        self.note_peak(updater)
+        self.buffers, self._spare_buffers = self._spare_buffers, self.buffers
+        self._end_step(updater)
+
+    def return_to(self, step: int, window: Window, buffers: BufferCopy) -> None:
+        """Stand before the update of an earlier step, of which these are window and buffers."""
+        if buffers is not self.buffers:
+            self._spare_buffers = self.buffers
+        self.step, self.window, self.buffers = step, window, buffers
 
     def close_step(self, updater: Updater) -> float | None:
         """An update was made: count it, remember its loss (returned), begin the next window."""
-        if self.step & (self.step - 1) == 0:  # after steps 0, 1, 2, 4, 8, ...: it costs a pass over the parameters
-            self._peaks.append(worst(parameters_of(updater)))
+        self.note_peak(updater)
         loss = self.losses.close()
         self._end_step(updater)
         return loss
+
+    def note_peak(self, updater: Updater) -> None:
+        """After steps 0, 1, 2, 4, 8, ...: it costs a pass over the parameters."""
+        if self.step & (self.step - 1) == 0:
+            self._peaks.append(worst(parameters_of(updater)))
 
     def leave_out(self, updater: Updater) -> None:
         """An update was not made and will not be: count it and begin the next window."""
@@ -163,10 +209,11 @@ class Loop:
         """What is known at the step under way."""
         return Scene(
             step=self.step,
+            first_unjudged=self._first_unjudged,
             names=self.names,
             hand_outs=self.window.consumed,
             losses=tuple(self.losses.past),
-            weight_peaks=(*self._peaks, worst(parameters_of(updater))),
+            weight_peaks=tuple(float(peak) for peak in (*self._peaks, worst(parameters_of(updater)))),
         )
 
     def name_of(self, tensor: Tensor) -> str:
@@ -187,6 +234,11 @@ class Loop:
         known.refresh()
         return known
 
+    def _flag_of_update(self, updater: Updater) -> Tensor | None:
+        parameters = self._known(updater)
+        with torch.no_grad():
+            return total(parameters.all) if parameters.are_plain else suspicion(parameters.all)
+
     def _watched(self, updater: Updater, parameters: Parameters) -> Watched:
         gradients = updater.gradients if isinstance(updater, ByHand) else parameters.with_gradient()
         return Watched(self.losses.now, gradients, buffers=self._judged_buffers)
@@ -200,7 +252,7 @@ class Loop:
             gradients = parameters.gradients()
         clipped = self._clipped
         if not gradients or (len(clipped) == len(gradients) and all(map(operator.is_, clipped, gradients))):
-            return []
+            return [] if self._norm is None else [self._norm]
         if parameters.are_plain:
             return [total(gradients)]
         flag = suspicion(gradients)

@@ -53,6 +53,8 @@ class Watching:
     def before_update(self, updater: Updater) -> None:
         """Judge the step that is about to be applied."""
         self._sighting = self._made or self._loop.judge(updater)
+        if self._sighting is not None and self._made is None and self._loop.unjudged:
+            self._made = self._loop.judge_update(updater)  # an update that nobody looked at may be to blame
         if not self._ranks.verdict(updater, bad=self._sighting is not None):
             return
         if self._made is not None:
@@ -95,7 +97,7 @@ class Watching:
         return True
 
     def _judge_update(self, updater: Updater) -> None:
-        made = self._loop.judge_update(updater) if self._loop.update_is_due() else None
+        made = self._loop.judge_update_when_due(updater)
         if made is not None and self._ranks.share(updater):
             self._made = made  # told with the next verdict, so that all ranks hear of it in the same step
         elif made is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,8 +11,24 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
-from evenkeel.step.listener import StepListener
+from evenkeel.step.listener import Schedule, StepListener
 from evenkeel.step.patching import Wrap, patched_tree
+
+
+class ScheduleState:
+    """Where a schedule of learning rates stands, so that it can go back there."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        """Copy it."""
+        self._schedule = schedule
+        self._state = {name: copy.copy(vars(schedule)[name]) for name in schedule.state_dict()}
+        self._rates = [(group, group["lr"]) for group in schedule.optimizer.param_groups]
+
+    def put_back(self) -> None:
+        """Let it stand there again."""
+        vars(self._schedule).update(self._state)
+        for group, rate in self._rates:
+            group["lr"] = rate
 
 
 @contextmanager
@@ -28,7 +45,11 @@ def held_still(listener: StepListener) -> Iterator[None]:
 def _not_at_all(listener: StepListener) -> Wrap:
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def advance(self: object, *args: Any, **kwargs: Any) -> Any:
-            return None if listener.holds_still() else original(self, *args, **kwargs)
+            if listener.holds_still():
+                return None
+            if isinstance(self, LRScheduler):
+                listener.schedule_moves(self)
+            return original(self, *args, **kwargs)
 
         return advance
 

@@ -6,10 +6,12 @@ from collections.abc import Hashable, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from evenkeel.step.updater import Updater
 
 ClearedTo = Literal["none", "zero"]
+Schedule = LRScheduler  # ReduceLROnPlateau is one
 
 
 @runtime_checkable
@@ -57,6 +59,9 @@ class StepListener(Protocol):
 
     def update_refused(self, updater: Updater, scale: float) -> None:
         """A gradient scaler found a gradient that is not finite, and made no update."""
+
+    def schedule_moves(self, schedule: Schedule) -> None:
+        """A schedule of learning rates is about to advance."""
 
     def holds_still(self) -> bool:
         """Whether schedules, scales and averages must not advance now."""

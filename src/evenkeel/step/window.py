@@ -61,6 +61,10 @@ class Window:
     random: RandomState = field(default_factory=RandomState.capture)
     cleared_to: ClearedTo = "none"  # what `zero_grad()` made of gradients when it was last called
 
+    def with_own_lists(self) -> Window:
+        """The window as it is now, which later batches and updates do not change."""
+        return Window(list(self.hand_outs), list(self.updates), self.random, self.cleared_to)
+
     @property
     def consumed(self) -> tuple[HandOut, ...]:
         """The batches of the step under way, without those whose gradients were thrown away."""
