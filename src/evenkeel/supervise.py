@@ -74,8 +74,8 @@ def _program(settings: RunSettings, guarded: GuardedLoop) -> int:
         raise
     except SystemExit as stop:
         return exit_status(stop)
-    except BaseException:
-        guarded.finish()
+    except BaseException as error:
+        guarded.finish(f"the program raised {type(error).__name__} ({str(error).partition(chr(10))[0]})")
         sys.excepthook = without_our_frames(sys.excepthook)
         raise
     return 0

@@ -1,4 +1,4 @@
-"""Verdicts that arrive one step late, tried where no device is: the fused optimizers of a CPU honour `found_inf` too."""
+"""Verdicts that arrive one step late; the fused optimizers of a CPU honour `found_inf` too, so no device is needed."""
 
 from __future__ import annotations
 

@@ -12,6 +12,11 @@ Phase = Literal["forward", "backward", "optimizer", "state", "data"]
 LeafKind = Literal["batch", "parameter", "buffer", "gradient", "external"]
 
 
+def is_collective(op: str) -> bool:
+    """Whether an operation of that name brings values from other ranks."""
+    return op.startswith(("c10d.", "_c10d_functional."))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
     """A tensor that no traced operation made: where values enter the step.
@@ -44,7 +49,7 @@ class Operation:
     @property
     def is_collective(self) -> bool:
         """Whether it brings values from other ranks."""
-        return self.op.startswith(("c10d.", "_c10d_functional."))
+        return is_collective(self.op)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

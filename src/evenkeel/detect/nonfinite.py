@@ -14,6 +14,7 @@ from evenkeel.tensors.measure import digest, is_finite, local
 
 Namer = Callable[[Tensor], str]
 NORM = "norm of the gradients"
+SENT = "this rank, as sent to the others,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,12 @@ def look(watched: Watched, name_of: Namer) -> Sighting | None:
     return None
 
 
+def sent_to_others(tensors: Sequence[Tensor]) -> Sighting | None:
+    """What a rank gave to the others, when that was not finite: there it is seen, here it was born."""
+    bad = [(SENT, tensor) for tensor in tensors if not is_finite(tensor)]
+    return _sighting("gradient", bad, tuple(tensor for _, tensor in bad)) if bad else None
+
+
 def look_at_parameters(parameters: Sequence[Tensor], name_of: Namer) -> Sighting | None:
     """Judge parameters after an update, exactly; None when every element is finite. Cost as `look`."""
     bad = [(name_of(p), p) for p in parameters if not is_finite(p)]
@@ -95,7 +102,7 @@ def _sighting(kind: SymptomKind, bad: list[tuple[str, Tensor]], judged_by: tuple
     names = tuple(name for name, _ in bad)
     value = _scalar(bad[0][1]) if kind == "loss" else None
     symptom = Symptom(kind=kind, name=names[0], names=names, value=value)
-    return Sighting(symptom, digest(judged_by), tuple(tensor for _, tensor in bad))
+    return Sighting(symptom, digest(judged_by), tuple(local(tensor.detach()) for _, tensor in bad))
 
 
 def _scalar(loss: Tensor) -> float | None:

@@ -136,13 +136,13 @@ class GuardedLoop:
         """See `StepListener`."""
         return isinstance(self._state, Replaying | Leaving)
 
-    def finish(self) -> None:
+    def finish(self, how: str = "the loop ended") -> None:
         """The program ended: a replay that is still waited for will not come."""
         self._end_by_hand()
         if self._state is self._late:
             self._late.finish()
         if isinstance(self._state, Replaying):
-            self._state.give_up("the loop ended before the step came again")
+            self._state.give_up(f"{how} before the step came again")
 
     def _guards(self, updater: Updater) -> bool:
         return self.only is None or id(updater) in self.only

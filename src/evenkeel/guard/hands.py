@@ -6,6 +6,7 @@ import gc
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -33,11 +34,13 @@ class Hands:
         """Who will use the gradients that were just computed; None where an optimizer will."""
         if self._are_at_work is False:
             return None
-        found = list(leaves) or leaves_of(losses)
         if self._are_at_work is None:
-            self._are_at_work = not _optimizer_of_any(found)
+            self._are_at_work = not _any_optimizer()
             if not self._are_at_work:
                 return None
+        found = [leaf for leaf in list(leaves) or leaves_of(losses) if _is_in_memory(leaf)]
+        if not found:
+            return None
         if self._updater is None or not _are_same(found, self._updater):
             self._updater = ByHand(found)
         self._updater.gradients = _with_gradients(found, gradients)
@@ -72,8 +75,11 @@ def _are_same(leaves: Sequence[Tensor], updater: ByHand) -> bool:
     return len(leaves) == len(known) and all(a is b for a, b in zip(leaves, known, strict=True))
 
 
-def _optimizer_of_any(leaves: Sequence[Tensor]) -> bool:
-    wanted = {id(leaf) for leaf in leaves}
-    optimizers = [o for o in gc.get_objects() if issubclass(type(o), Optimizer)]
-    groups = [group for optimizer in optimizers for group in vars(optimizer).get("param_groups", ())]
-    return any(id(p) in wanted for group in groups for p in group["params"])
+def _is_in_memory(leaf: Tensor) -> bool:
+    """Sharded parameters are gathered for a backward and gone after it."""
+    return leaf.layout != torch.strided or leaf.untyped_storage().nbytes() > 0
+
+
+def _any_optimizer() -> bool:
+    """Whether an optimizer exists. Its parameters need not be the leaves: sharded ones are not."""
+    return any(issubclass(type(o), Optimizer) for o in gc.get_objects())

@@ -61,7 +61,8 @@ class Incidents:
 
     def conclude(self, sighting: Sighting | None, replay: Replay, scene: Scene, updater: Updater) -> None:
         """Explain the step from the best replay there is; the rank where the bad value was born writes it down."""
-        incident = None if sighting is None else self._incident(sighting, replay, scene)
+        seen = sighting or replay.sighting
+        incident = None if seen is None else self._incident(seen, replay, scene)
         said = self._ranks.tell(updater, json.dumps({"bad": incident is not None, "born": _is_born_here(incident)}))
         origin = _rank_of_origin([json.loads(text) for text in said]) if len(said) > 1 else self._ranks.rank
         self._count += 1

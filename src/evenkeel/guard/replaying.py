@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 from evenkeel.casefile import Replay
-from evenkeel.detect.nonfinite import Sighting
+from evenkeel.detect.nonfinite import Sighting, sent_to_others
 from evenkeel.guard.loop import Loop
 from evenkeel.locate.observation import Observation, compiled_code_ran
 from evenkeel.step.replay import Rewind
@@ -112,7 +112,9 @@ class Replaying:
         again = self._loop.judge_exactly(self.updater)
         as_seen = again is None if self._target is None else self._target.repeats(again)
         reproduced = as_seen and versions_of(self.updater) == self._versions
-        replay = Replay(how=IN_PROCESS, reproduced=reproduced, trace=self._observation.trace, sighting=again)
+        trace = self._observation.trace
+        seen = again or sent_to_others(trace.sent)
+        replay = Replay(how=IN_PROCESS, reproduced=reproduced, trace=trace, sighting=seen)
         if self._eager is not None:
             self._end(compiled_and_eager(replay, self._eager, self._target))
         elif not reproduced and compiled_code_ran():

@@ -12,7 +12,7 @@ from torch._ops import OpOverload
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from evenkeel.core.operation import Element, Phase
+from evenkeel.core.operation import Element, Phase, is_collective
 from evenkeel.core.stats import TensorStats
 from evenkeel.locate.arguments import Argument, base_name, dimensions, numbers, tensor_arguments
 from evenkeel.locate.collectives import wait_for
@@ -37,6 +37,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         super().__init__()  # type: ignore[no-untyped-call]
         self.records: list[Record] = []
         self.leaves: dict[int, TensorStats] = {}  # by storage: what no operation wrote, as first read
+        self.sent: list[Tensor] = []  # what was not finite when it went to the other ranks
         self.active = False
         self.phase: Phase = "forward"
         self._module_path = module_path
@@ -47,7 +48,15 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
 
     def begin(self) -> None:
         """Forget everything and record from here."""
-        for kept in (self.records, self.leaves, self._writers, self._bad_writers, self._node_owners, self._held):
+        for kept in (
+            self.sent,
+            self.records,
+            self.leaves,
+            self._writers,
+            self._bad_writers,
+            self._node_owners,
+            self._held,
+        ):
             kept.clear()
         self.active = True
         self.phase = "forward"
@@ -60,13 +69,20 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         self, func: OpOverload, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run the operation; record it while active."""
+        if any(map(_wraps_others, types)):  # it comes again as operations on the tensors inside
+            return NotImplemented
         keywords = kwargs or {}
         if not self.active or func.namespace == "profiler":
+            return func(*args, **keywords)
+        if func.overloadpacket is torch.ops.aten.copy_ and self._completes_a_collective(args[0], args[1]):
             return func(*args, **keywords)
         arguments = [a for a in tensor_arguments(func, args, keywords) if _has_values(a.tensor)]
         read = [a for a in arguments if not a.overwritten]
         before = [a.tensor.detach().clone() if a.written else a.tensor for a in read]
         reads = [self._read(a) for a in read]  # before the operation: it may transpose them in place
+        if is_collective(str(func)):
+            known = zip(read, reads, strict=True)
+            self.sent += [a.tensor for a, touch in known if touch.stats is not None and touch.stats.num_nonfinite]
         result = func(*args, **keywords)
         wait_for(func, result)
         record = self._recorded(func, args, keywords)
@@ -76,6 +92,14 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
             self._inspect(record, before, result)
         self.records.append(record)
         return result
+
+    def _completes_a_collective(self, into: Tensor, source: Tensor) -> bool:
+        """Whether a collective that was recorded already hands over its result once more.
+
+        Gloo copies from a buffer of its own each time somebody waits for it.
+        """
+        writer = self._writers.get(storage_of(into))
+        return writer is not None and is_collective(self.records[writer].op) and storage_of(source) not in self._writers
 
     def _recorded(self, func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Record:
         node = running_node()
@@ -161,6 +185,11 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         """Keep the storage's address from being given away; its memory is freed as ever."""
         if storage not in self._held:
             self._held[storage] = StorageWeakRef(memory_of(tensor))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+
+def _wraps_others(kind: type) -> bool:
+    """Whether tensors of this class (DTensor, say) hold other tensors and have no memory of their own."""
+    return hasattr(kind, "__tensor_flatten__")
 
 
 def _has_values(tensor: Tensor) -> bool:
