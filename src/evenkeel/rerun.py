@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 
 from evenkeel.casefile import Replay, incident_of
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.incident import Incident
+from evenkeel.core.operation import Phase
 from evenkeel.core.settings import RunSettings
 from evenkeel.detect.nonfinite import Sighting
 from evenkeel.guard.hands import Hands
@@ -153,11 +155,19 @@ class Retrace:
         self._hands.optimizer_seen()
         self._before(updater)
 
+    def evaluation_begins(self) -> None:
+        """What the closure computes is no part of the update's own arithmetic."""
+        self._in_phase("forward")
+
+    def evaluation_ended(self) -> None:
+        """The update goes on."""
+        self._in_phase("optimizer")
+
     def after_update(self, updater: Updater) -> None:
         """Judge the wanted update, or count it."""
         if self._observation is not None:
             self._observation.trace.active = False
-            seen = self._loop.judge_update(updater)
+            seen = self._loop.judge_last_evaluation(updater) or self._loop.judge_update(updater)
             if seen is not None:
                 self._end(seen, updater)
             if self._loop.step == self._plan["last"]:
@@ -167,10 +177,22 @@ class Retrace:
         self._loop.close_step(updater)
         self._observe_if_due()
 
-    def update_refused(self, updater: Updater, scale: float) -> None:  # noqa: ARG002  what follows from it is not asked
-        """What a scaler refuses is a step only when it is the wanted one."""
-        if self._observation is not None and self._loop.judge_losses(updater) is not None:
+    def loss_scaled(self, loss: Tensor, product: Tensor) -> None:
+        """Judge the loss itself."""
+        self._loop.losses.scaled(loss, product)
+
+    def scaler_steps(self, scaler: GradScaler) -> None:
+        """Whether it does so too often is not asked here."""
+
+    def update_refused(self, updater: Updater) -> None:
+        """Many updates may be refused at the wanted step, which is counted by those that are made: compare each."""
+        if self._observation is None:
+            return
+        seen = self._loop.judge_exactly(updater)
+        if seen is not None and seen.bits == self._plan["bits"]:
             self._before(updater)
+        self._loop.forget_step()
+        self._observation.trace.begin()
 
     def schedule_moves(self, schedule: Schedule) -> None:
         """It may."""
@@ -184,11 +206,15 @@ class Retrace:
         if self._observation is None:
             return
         self._observation.trace.active = False
-        seen = self._loop.judge_exactly(updater)
+        seen = self._loop.judge(updater)
         if seen is not None:
             self._end(seen, updater)
-        self._observation.trace.phase = "optimizer"
+        self._in_phase("optimizer")
         self._observation.trace.active = True
+
+    def _in_phase(self, phase: Phase) -> None:
+        if self._observation is not None:
+            self._observation.trace.phase = phase
 
     def _observe_if_due(self) -> None:
         if self._plan["first"] <= self._loop.step <= self._plan["last"]:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from evenkeel.core.events import RunEnded, RunStarted, StepDone
+from evenkeel.core.events import RunEnded, RunStarted, StepDone, UpdateRefused
 from evenkeel.journal.reader import read
 
 Start = Callable[..., Any]  # starts a program; see conftest
 
-# script: number of optimizer.step() calls
+# script: number of optimizer.step() calls; of backward passes where there is no optimizer
 NUM_STEPS = {
     "loader_shuffled": 20,
     "full_batch": 12,
@@ -34,7 +34,45 @@ NUM_STEPS = {
     "attention_mask": 6,
     "own_optimizer": 6,
     "trainer": 6,
+    "manual_sgd": 9,
+    "manual_autograd_grad": 10,
+    "lbfgs": 6,
+    "adam_closure": 8,
+    "two_losses": 18,
+    "zero_grad_keep": 6,
+    "checkpoint_forward": 8,
+    "checkpoint_backward": 8,
+    "checkpoint_reentrant": 8,
+    "compiled": 6,
+    "compiled_only": 6,
+    "ema": 9,
+    "mean_teacher": 8,
+    "averaged_model": 10,
+    "frozen": 8,
+    "sparse_embedding": 16,
+    "complex_weights": 8,
+    "empty_group": 10,
+    "rebuilt": 12,
+    "to_float64": 10,
+    "workers_spawn": 5,
+    "prefetch_generator": 9,
+    "prefetch_thread": 10,
+    "iterable_dataset": 9,
+    "nested_inner": 16,
+    "nested_outer": 20,
+    "eval_inside": 12,
+    "subclass": 8,
+    "all_together": 20,
+    "skipped": 14,
+    "amp_backoff": 14,  # of 30: the scaler leaves the first 16 out
+    "amp_forward_overflow": 10,
+    "amp_thrash": 30,
+    "amp_fused": 30,  # a fused optimizer is called to leave a step out
+    "amp_unscale_clip": 30,
 }
+# script: updates that its GradScaler refused; none in the others
+NUM_REFUSED = {"amp_backoff": 16, "amp_fused": 16}
+SLOW = {"compiled"}  # inductor calls a C++ compiler
 # Their styles are among those above; a run costs two starts of torch.
 LEFT_OUT = {"gan_generator", "dict_batches", "first_step", "last_step", "batchnorm_buffer", "final_state"}
 
@@ -42,11 +80,16 @@ LEFT_OUT = {"gan_generator", "dict_batches", "first_step", "last_step", "batchno
 def test_every_style_is_compared(scripts: Path) -> None:
     """The table names what is run; what is left out is left out by name."""
     present = {p.stem for p in scripts.glob("*.py")} | {p.parent.name for p in scripts.glob("*/__init__.py")}
-    assert len(NUM_STEPS) == 21
+    assert len(NUM_STEPS) == 56
     assert NUM_STEPS.keys() | LEFT_OUT == present
 
 
-@pytest.mark.parametrize("script", NUM_STEPS)
+def rows() -> list[Any]:
+    """Every script of the table."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NUM_STEPS]
+
+
+@pytest.mark.parametrize("script", rows())
 def test_healthy_run_keeps_every_bit(
     script: str, scripts: Path, plain: Start, supervised: Start, tmp_path: Path
 ) -> None:
@@ -60,7 +103,7 @@ def test_healthy_run_keeps_every_bit(
     assert watched == alone, watched.said
     assert (tmp_path / "watched").read_text().splitlines() == final_state(tmp_path / "alone")
     assert not (out / "incident.json").exists()
-    assert_journal(out / "journal-rank0.jsonl", NUM_STEPS[script])
+    assert_journal(out / "journal-rank0.jsonl", NUM_STEPS[script], NUM_REFUSED.get(script, 0))
 
 
 def test_the_comparison_can_fail(plain: Start, tmp_path: Path) -> None:
@@ -77,14 +120,16 @@ def final_state(path: Path) -> list[str]:
     return lines
 
 
-def assert_journal(path: Path, num_steps: int) -> None:
-    """One line at the start, one for each step in order, one at the end."""
+def assert_journal(path: Path, num_steps: int, num_refused: int) -> None:
+    """One line at the start, one for each step in order and for each refusal, one at the end."""
     reading = read(path)
     assert reading.unreadable == ()
-    first, *steps, last = reading.events
+    first, *events, last = reading.events
     assert isinstance(first, RunStarted)
-    assert all(isinstance(event, StepDone) for event in steps)
+    steps = [event for event in events if isinstance(event, StepDone)]
     assert [event.step for event in steps] == list(range(num_steps))
-    assert all(event.loss is not None for event in steps)
+    assert [event.step for event in steps if event.loss is None] == []
+    assert sum(isinstance(event, UpdateRefused) for event in events) == num_refused
+    assert len(events) == num_steps + num_refused
     assert isinstance(last, RunEnded)
     assert (last.num_steps, last.status) == (num_steps, 0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 
 from evenkeel.step.listener import ClearedTo, Schedule
 from evenkeel.step.snapshot import RandomState
@@ -52,9 +53,17 @@ class Heard:
         """Note everything."""
         self.events.append(("clipping", parameters, norm, normed))
 
-    def update_refused(self, updater: Updater, scale: float) -> None:
-        """Note the optimizer and the scale."""
-        self.events.append(("refused", updater, scale))
+    def loss_scaled(self, loss: Tensor, product: Tensor) -> None:
+        """Note both."""
+        self.events.append(("scaled", loss, product))
+
+    def scaler_steps(self, scaler: GradScaler) -> None:
+        """Note the scaler."""
+        self.events.append(("scaler", scaler))
+
+    def update_refused(self, updater: Updater) -> None:
+        """Note the optimizer."""
+        self.events.append(("refused", updater))
 
     def gradients_cleared(self, to: ClearedTo) -> None:
         """Note what became of them."""
@@ -63,6 +72,14 @@ class Heard:
     def before_update(self, optimizer: Updater) -> None:
         """Note the optimizer."""
         self.events.append(("before", optimizer))
+
+    def evaluation_begins(self) -> None:
+        """Note it."""
+        self.events.append(("evaluation",))
+
+    def evaluation_ended(self) -> None:
+        """Note it."""
+        self.events.append(("evaluated",))
 
     def after_update(self, optimizer: Updater) -> None:
         """Note the optimizer."""

@@ -50,7 +50,7 @@ class StepSkipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRefused:
-    """A gradient scaler made no update and will lower its scale: healthy, unless it goes on."""
+    """A gradient scaler made no update and lowers its scale to `scale`: healthy, unless it goes on."""
 
     step: int
     scale: float

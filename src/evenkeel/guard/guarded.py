@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 
 from evenkeel.casefile import Replay
 from evenkeel.core.errors import TrainingStopped
@@ -94,6 +95,14 @@ class GuardedLoop:
             if isinstance(self._state, Watching | LateWatching) and not self._state.withholds:
                 self._end_by_hand()
 
+    def loss_scaled(self, loss: Tensor, product: Tensor) -> None:
+        """See `StepListener`."""
+        self.loop.losses.scaled(loss, product)
+
+    def scaler_steps(self, scaler: GradScaler) -> None:
+        """See `StepListener`."""
+        self.loop.scaler = scaler
+
     def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
         """See `StepListener`."""
         self.loop.clipping(parameters, norm, normed)
@@ -115,17 +124,23 @@ class GuardedLoop:
                 self._state = self._late
             self._state.before_update(updater)
 
+    def evaluation_begins(self) -> None:
+        """See `StepListener`."""
+
+    def evaluation_ended(self) -> None:
+        """See `StepListener`."""
+
     def after_update(self, updater: Updater) -> None:
         """See `StepListener`."""
         if self._guards(updater):
             self._state.after_update(updater)
 
-    def update_refused(self, updater: Updater, scale: float) -> None:
+    def update_refused(self, updater: Updater) -> None:
         """See `StepListener`."""
         if self._guards(updater):
             self._get_to_know()
             self._hands.optimizer_seen()
-            self._state.update_refused(updater, scale)
+            self._state.update_refused(updater)
 
     def schedule_moves(self, schedule: Schedule) -> None:
         """See `StepListener`."""

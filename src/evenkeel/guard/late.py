@@ -108,9 +108,9 @@ class LateWatching:
             self._left_out = None
         self._unread = self._sent(updater)
 
-    def update_refused(self, updater: Updater, scale: float) -> None:
+    def update_refused(self, updater: Updater) -> None:
         """The device does not do that by itself."""
-        self._at_once.update_refused(updater, scale)
+        self._at_once.update_refused(updater)
 
     def finish(self) -> None:
         """The loop is over: hear of its last step."""

@@ -31,7 +31,7 @@ class Leaving:
             self._withheld = None
             self._put_back()
 
-    def update_refused(self, updater: Updater, scale: float) -> None:
+    def update_refused(self, updater: Updater) -> None:
         """Nothing: what was refused is left out."""
 
     @property

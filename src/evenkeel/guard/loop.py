@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
 from evenkeel.casefile import Scene
 from evenkeel.core.settings import EACH_STEP, Every
@@ -16,7 +18,7 @@ from evenkeel.guard.losses import Losses
 from evenkeel.locate.modules import Names
 from evenkeel.step.device import honours_found_inf
 from evenkeel.step.listener import ClearedTo
-from evenkeel.step.scalers import judged_by_scaler
+from evenkeel.step.scalers import judged_by_scaler, scale_after_refusal
 from evenkeel.step.snapshot import BufferCopy
 from evenkeel.step.updater import ByHand, Parameters, Updater, drop_gradients, parameters_of, zero_gradients
 from evenkeel.step.window import Window
@@ -40,9 +42,11 @@ class Loop:
         self.names = Names(())
         self.losses = Losses()
         self.updaters: dict[int, Updater] = {}
+        self.scaler: GradScaler | None = None  # the one that stepped last
         self._find_roots = find_roots
         self._parameters_due = parameters
         self._first_unjudged = 0
+        self._judged_losses = 0
         self._parameters: dict[int, Parameters] = {}
         self._judged_buffers: tuple[Tensor, ...] = ()
         self._present_buffers = BufferCopy()
@@ -114,6 +118,7 @@ class Loop:
         """
         if self._seen_at_clipping is not None:
             return self._seen_at_clipping
+        self._judged_losses = self.losses.num_heard
         with torch.no_grad():
             if not suspicious(self.flags(updater)):
                 return None
@@ -125,6 +130,10 @@ class Loop:
         if not self._peaks:  # before the first update, so that growth can be told from the start
             self._peaks.append(worst(parameters.all))
         return self.losses.flags() + self._flags_of_gradients(updater, parameters) + self._flags_of_buffers()
+
+    def scale_after_refusal(self) -> float:
+        """What a scaler that has just refused an update lowers its scale to; NaN when none did."""
+        return math.nan if self.scaler is None else scale_after_refusal(self.scaler)
 
     def judge_losses(self, updater: Updater) -> Sighting | None:
         """Judge losses alone, where a scaler has judged the gradients and found one that is not finite."""
@@ -159,6 +168,13 @@ class Loop:
     def unjudged(self) -> range:
         """The steps whose updates nobody has looked at since."""
         return range(self._first_unjudged, self.step)
+
+    def judge_last_evaluation(self, updater: Updater) -> Sighting | None:
+        """Judge the loss that a closure returned last inside the update, unless a line search may have dismissed it."""
+        searches = any(group.get("line_search_fn") is not None for group in updater.param_groups)
+        if searches or self.losses.num_heard == self._judged_losses or not suspicious(self.losses.flags()):
+            return None
+        return look(Watched(self.losses.now), self.name_of)
 
     def flag_of_update_when_due(self, updater: Updater) -> Tensor | None:
         """A 0-d tensor that is not finite when a parameter is not, if the schedule asks for it. No host sync."""

@@ -19,11 +19,20 @@ class Losses:
     def __init__(self) -> None:
         """Begin before the first step."""
         self.now: list[Tensor] = []
+        self.num_heard = 0
+        self._latest: Tensor | None = None
+        self._scaled: tuple[Tensor, Tensor] | None = None  # what a scaler made of a loss last, and the loss
         self.past: deque[float] = deque(maxlen=_REMEMBERED)
 
     def heard(self, losses: Sequence[Tensor]) -> None:
         """Note more of them."""
-        self.now.extend(loss.detach() for loss in losses)
+        self.now.extend(self._unscaled(loss).detach() for loss in losses)
+        self.num_heard += len(losses)
+        self._latest = self.now[-1] if losses else self._latest
+
+    def scaled(self, loss: Tensor, product: Tensor) -> None:
+        """A gradient scaler multiplied a loss; backward will start from the product."""
+        self._scaled = (product, loss)
 
     def clear(self) -> None:
         """They were thrown away, or applied."""
@@ -34,12 +43,18 @@ class Losses:
         return [flag for loss in self.now if (flag := _flag(loss)) is not None]
 
     def close(self) -> float | None:
-        """The step is over: its last loss, None when it has none that is one real number. Cost: one host sync."""
-        number = _number(self.now[-1]) if self.now else None
+        """The step is over: the loss heard last, None when that is not one real number. Cost: one host sync.
+
+        Several optimizers may apply what one backward computed.
+        """
+        number = None if self._latest is None else _number(self._latest)
         if number is not None:
             self.past.append(number)
         self.now.clear()
         return number
+
+    def _unscaled(self, heard: Tensor) -> Tensor:
+        return self._scaled[1] if self._scaled is not None and self._scaled[0] is heard else heard
 
 
 def _flag(loss: Tensor) -> Tensor | None:

@@ -14,7 +14,10 @@ class Patience:
         self._in_a_row = 0
 
     def is_over(self, scale: float) -> bool:
-        """Whether this refusal, made at `scale`, is one too many. It is told once, until an update is made."""
+        """Whether this refusal, which lowers the scale to `scale`, is one too many.
+
+        It is told once, until an update is made.
+        """
         self._in_a_row += 1
         if self._in_a_row > IN_A_ROW:
             return False

@@ -56,10 +56,9 @@ class Replaying:
         self._loop.forget_gradients(self.updater)
         self.rewind.put_back()
         self._versions = versions_of(self.updater)
-        if self._eager is None:
-            self._observation.start()
-            if self.rewind.began:
-                self._observation.trace.begin()
+        self._observation.start()
+        if self.rewind.began:
+            self._observation.trace.begin()
 
     def batch_again(self, source: Hashable) -> tuple[object] | None:
         """Hand out what the step consumed; give up when the loop wants more than that."""
@@ -69,7 +68,7 @@ class Replaying:
             self.give_up("the loop asked for another batch before it came to the failing update")
         if hand_out is None:
             return None
-        if first and self._eager is None:
+        if first:
             self._observation.trace.begin()
         return (hand_out.again(),)
 
@@ -82,7 +81,7 @@ class Replaying:
         self.rewind.passed += self.rewind.began  # what ends the iteration under way does not count
         self._withheld = withhold(updater)
 
-    def update_refused(self, updater: Updater, scale: float) -> None:  # noqa: ARG002  the scale is held still
+    def update_refused(self, updater: Updater) -> None:
         """The same, where a scaler keeps the update from being made."""
         if self.rewind.arrives(updater):
             self._arrive()
@@ -133,6 +132,7 @@ class Replaying:
     def _begin_as_it_ran(self) -> None:
         self.update_is_under_way = False
         self.rewind = self.rewind.from_start()
+        self._observation = Observation(self._loop.names, "default")
         self.begin()
 
     def _end(self, replay: Replay) -> None:
@@ -146,7 +146,7 @@ def compiled_and_eager(compiled: Replay, eager: Replay, target: Sighting | None)
         return eager
     if target.resembles(eager.sighting):  # the same tensors are bad; other bits are what compilation is allowed
         return replace(eager, how=f"{IN_PROCESS}, compiled as it ran, then traced without compilation", reproduced=True)
-    return replace(compiled, how=f"{IN_PROCESS}, compiled as it ran", trace=None, only_compiled=True)
+    return replace(compiled, how=f"{IN_PROCESS}, compiled as it ran", only_compiled=True)
 
 
 def versions_of(updater: Updater) -> tuple[int, ...]:

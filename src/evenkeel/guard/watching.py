@@ -10,7 +10,6 @@ from evenkeel.guard.incidents import Record
 from evenkeel.guard.loop import Loop
 from evenkeel.guard.patience import Patience
 from evenkeel.journal.writer import Journal
-from evenkeel.step.scalers import scale_of
 from evenkeel.step.updater import Updater, Withheld, withhold
 
 Found = Callable[[Sighting | None, Updater], None]  # None: another rank saw it
@@ -72,7 +71,7 @@ class Watching:
             self._found(self._sighting, updater)
             return
         if self._loop.refused(updater):
-            if self._refused_too_often(updater, scale_of(updater)):
+            if self._refused_too_often(updater):
                 return
         else:
             self._patience.updated()
@@ -80,16 +79,17 @@ class Watching:
         step = self._loop.step
         self._journal.write(StepDone(step=step, loss=self._loop.close_step(updater)))
 
-    def update_refused(self, updater: Updater, scale: float) -> None:
+    def update_refused(self, updater: Updater) -> None:
         """A scaler made no update: judge what it cannot mend."""
         sighting = self._loop.judge_losses(updater)
         if self._ranks.verdict(updater, bad=sighting is not None):
             self._found(sighting, updater)
         else:
-            self._refused_too_often(updater, scale)
+            self._refused_too_often(updater)
 
-    def _refused_too_often(self, updater: Updater, scale: float) -> bool:
+    def _refused_too_often(self, updater: Updater) -> bool:
         """Whether that is a finding now. All ranks have the same scale, so they find it together."""
+        scale = self._loop.scale_after_refusal()
         self._journal.write(UpdateRefused(step=self._loop.step, scale=scale))
         if not self._patience.is_over(scale):
             return False
@@ -97,7 +97,7 @@ class Watching:
         return True
 
     def _judge_update(self, updater: Updater) -> None:
-        made = self._loop.judge_update_when_due(updater)
+        made = self._loop.judge_last_evaluation(updater) or self._loop.judge_update_when_due(updater)
         if made is not None and self._ranks.share(updater):
             self._made = made  # told with the next verdict, so that all ranks hear of it in the same step
         elif made is not None:
@@ -123,5 +123,5 @@ class Noting:
         """Count the step."""
         self._loop.close_step(updater)
 
-    def update_refused(self, updater: Updater, scale: float) -> None:
+    def update_refused(self, updater: Updater) -> None:
         """Nothing was made."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import ExitStack
+from typing import Literal
 
 import torch
 
@@ -13,14 +14,21 @@ from evenkeel.locate.trace import Trace
 _HOOKS_AND_COMPILE = r"Using `torch\.compile\(module\)` when there are global hooks"  # the hooks are ours, for one step
 
 
+Stance = Literal["force_eager", "default"]  # of torch.compile
+
+
 class Observation:
-    """A trace that is on between `start` and `stop`, with the modules followed and compiled regions run eagerly.
+    """A trace that is on between `start` and `stop`, with the modules followed.
+
+    Compiled regions run eagerly under the stance "force_eager". Under "default" they run compiled, and the trace sees
+    what a backend hands to torch; of code that a backend generates itself it sees nothing.
 
     It is no `with` block, because it begins and ends inside hooks, between which the user's own code runs.
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, stance: Stance = "force_eager") -> None:
         """Prepare; nothing is observed yet."""
+        self._stance = stance
         running = RunningModule(names)
         self.trace = Trace(running.path)
         self._running = running
@@ -31,7 +39,7 @@ class Observation:
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message=_HOOKS_AND_COMPILE)
         self._stack.enter_context(self._running.following())
-        self._stack.enter_context(torch.compiler.set_stance("force_eager"))
+        self._stack.enter_context(torch.compiler.set_stance(self._stance))
         self._stack.enter_context(self.trace)
 
     def stop(self) -> None:

@@ -46,6 +46,11 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         self._held: dict[int, StorageWeakRef] = {}
         self._node_owners: dict[int, int] = {}
 
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Let compiled code run compiled while the mode is on; what it hands to torch is seen."""
+        return True
+
     def begin(self) -> None:
         """Forget everything and record from here."""
         for kept in (

@@ -17,7 +17,7 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter  # the one place thr
 from evenkeel.step.holds import held_still
 from evenkeel.step.listener import StepListener
 from evenkeel.step.patching import Wrap, patched, patched_tree
-from evenkeel.step.scalers import refusals_heard
+from evenkeel.step.scalers import scalers_heard
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def steps_heard(listener: StepListener) -> Iterator[None]:
         stack.enter_context(updates_heard(listener))
         stack.enter_context(losses_heard(listener))
         stack.enter_context(clipping_heard(listener))
-        stack.enter_context(refusals_heard(listener))
+        stack.enter_context(scalers_heard(listener))
         stack.enter_context(held_still(listener))
         yield
 
@@ -76,7 +76,7 @@ def updates_heard(listener: StepListener) -> Iterator[None]:
         if not callable(closure):
             listener.before_update(optimizer)
             return None
-        told = _telling_once(closure, lambda: listener.before_update(optimizer))
+        told = _evaluating(closure, listener, optimizer)
         return ((args[0], told, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": told})
 
     def after(optimizer: Optimizer, _args: object, _kwargs: object) -> None:
@@ -90,17 +90,19 @@ def updates_heard(listener: StepListener) -> Iterator[None]:
         yield
 
 
-def _telling_once(closure: Callable[[], Any], tell: Callable[[], None]) -> Callable[[], Any]:
-    """The closure; after its first evaluation, which is made at the present parameters, `tell` is called.
-
-    Later evaluations are trials of a line search, whose business an infinite loss is.
-    """
-    waiting = [tell]
+def _evaluating(closure: Callable[[], Any], listener: StepListener, optimizer: Optimizer) -> Callable[[], Any]:
+    """The closure; its first evaluation is made at the present parameters, later ones are part of the update."""
+    is_first = [True]
 
     def evaluate() -> Any:
+        if is_first:
+            loss = closure()
+            is_first.clear()
+            listener.before_update(optimizer)
+            return loss
+        listener.evaluation_begins()
         loss = closure()
-        if waiting:
-            waiting.pop()()
+        listener.evaluation_ended()
         return loss
 
     return evaluate
@@ -110,13 +112,19 @@ def _telling_once(closure: Callable[[], Any], tell: Callable[[], None]) -> Calla
 def losses_heard(listener: StepListener) -> Iterator[None]:
     """Tell of every tensor that `torch.autograd.backward` or `torch.autograd.grad` starts from.
 
-    `grad` with `create_graph` is part of a loss (a gradient penalty, an inner step) and is not told.
+    `grad` with `create_graph` is part of a loss (a gradient penalty, an inner step) and is not told, and neither is a
+    backward inside another one (reentrant checkpointing).
     """
+    under_way: list[object] = []
 
     def hearing_backward(original: Callable[..., None]) -> Callable[..., None]:
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
+            if under_way:
+                original(tensors, *args, **kwargs)
+                return
             listener.backward_begins(_losses(tensors))
-            original(tensors, *args, **kwargs)
+            with _noted(under_way):
+                original(tensors, *args, **kwargs)
             listener.backward_ended((), None)
 
         return backward
@@ -131,10 +139,11 @@ def losses_heard(listener: StepListener) -> Iterator[None]:
             **more: Any,
         ) -> Any:
             leaves = _several(inputs)
-            if create_graph or not _are_leaves(leaves):
+            if create_graph or under_way or not _are_leaves(leaves):
                 return original(outputs, inputs, grad_outputs, retain_graph, create_graph, **more)
             listener.backward_begins(_losses(outputs))
-            gradients = original(outputs, inputs, grad_outputs, retain_graph, create_graph, **more)
+            with _noted(under_way):
+                gradients = original(outputs, inputs, grad_outputs, retain_graph, create_graph, **more)
             listener.backward_ended(leaves, [g for g in gradients if isinstance(g, Tensor)])
             return gradients
 
@@ -186,6 +195,15 @@ def clipping_heard(listener: StepListener) -> Iterator[None]:
 
 def _several(tensors: Any) -> tuple[Any, ...]:
     return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+
+
+@contextmanager
+def _noted(under_way: list[object]) -> Iterator[None]:
+    under_way.append(None)
+    try:
+        yield
+    finally:
+        under_way.pop()
 
 
 def _losses(outputs: Any) -> tuple[Tensor, ...]:

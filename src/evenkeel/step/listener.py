@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 from torch.optim.lr_scheduler import LRScheduler
 
 from evenkeel.step.updater import Updater
@@ -38,6 +39,9 @@ class StepListener(Protocol):
             gradients: those of the leaves, when they were returned and not left in `.grad`.
         """
 
+    def loss_scaled(self, loss: Tensor, product: Tensor) -> None:
+        """A gradient scaler made `product` of a loss, for backward to start from."""
+
     def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
         """Gradients are about to be multiplied by a factor made of `norm`.
 
@@ -54,11 +58,20 @@ class StepListener(Protocol):
     def before_update(self, updater: Updater) -> None:
         """`optimizer.step()` begins; with a closure, its first evaluation has just ended."""
 
+    def evaluation_begins(self) -> None:
+        """The optimizer evaluates its closure once more, at other parameters."""
+
+    def evaluation_ended(self) -> None:
+        """That is over, and the update goes on."""
+
     def after_update(self, updater: Updater) -> None:
         """`optimizer.step()` ended."""
 
-    def update_refused(self, updater: Updater, scale: float) -> None:
-        """A gradient scaler found a gradient that is not finite, and made no update."""
+    def scaler_steps(self, scaler: GradScaler) -> None:
+        """A gradient scaler is about to make or refuse an update."""
+
+    def update_refused(self, updater: Updater) -> None:
+        """It found a gradient that is not finite, and made no update."""
 
     def schedule_moves(self, schedule: Schedule) -> None:
         """A schedule of learning rates is about to advance."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -15,12 +16,15 @@ from evenkeel.step.patching import Wrap, patched_tree
 
 
 @contextmanager
-def refusals_heard(listener: StepListener) -> Iterator[None]:
-    """Tell of each `GradScaler.step` in which the scaler itself left the update out.
+def scalers_heard(listener: StepListener) -> Iterator[None]:
+    """Tell of each loss that a `GradScaler` scales, and of each update that it leaves out.
 
     A fused optimizer is called all the same and leaves the update out on the device; see `judged_by_scaler`.
     """
-    with patched_tree(GradScaler, "step", _hearing(listener)):
+    with (
+        patched_tree(GradScaler, "step", _hearing_step(listener)),
+        patched_tree(GradScaler, "scale", _hearing_scale(listener)),
+    ):
         yield
 
 
@@ -32,16 +36,30 @@ def judged_by_scaler(optimizer: object) -> Any:
     return getattr(optimizer, "found_inf", None)
 
 
-def scale_of(optimizer: object) -> float:
-    """The scale of the gradients that a scaler left with a fused optimizer. Inside `optimizer.step()` only."""
-    return float(getattr(optimizer, "grad_scale", 1.0))
+def scale_after_refusal(scaler: GradScaler) -> float:
+    """What the scale will be after an update was left out. Cost: one host sync."""
+    return float(scaler.get_scale() * scaler.get_backoff_factor())
 
 
-def _hearing(listener: StepListener) -> Wrap:
+def _hearing_scale(listener: StepListener) -> Wrap:
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def scale(self: GradScaler, outputs: Any) -> Any:
+            products = original(self, outputs)
+            if isinstance(outputs, Tensor) and products is not outputs:
+                listener.loss_scaled(outputs, products)
+            return products
+
+        return scale
+
+    return wrap
+
+
+def _hearing_step(listener: StepListener) -> Wrap:
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def step(self: GradScaler, optimizer: object, *args: Any, **kwargs: Any) -> Any:
             if not (isinstance(optimizer, Optimizer) and self.is_enabled()):
                 return original(self, optimizer, *args, **kwargs)
+            listener.scaler_steps(self)
             updates: list[object] = []
             handle = register_optimizer_step_pre_hook(lambda *_: updates.append(optimizer))
             try:
@@ -49,7 +67,7 @@ def _hearing(listener: StepListener) -> Wrap:
             finally:
                 handle.remove()
             if not updates:
-                listener.update_refused(optimizer, self.get_scale())
+                listener.update_refused(optimizer)
             return result
 
         return step

@@ -67,8 +67,8 @@ class Window:
 
     @property
     def consumed(self) -> tuple[HandOut, ...]:
-        """The batches of the step under way, without those whose gradients were thrown away."""
-        return tuple(h for h in self.hand_outs if not h.spent)
+        """The batches of the step under way, without those whose gradients were thrown away before the others came."""
+        return tuple(h for h in self.hand_outs if not h.spent) or tuple(self.hand_outs)
 
     def handed_out(self, source: Hashable, batch: object) -> bool:
         """Note a batch. Returns: whether it begins a new window, being the first after an update."""
@@ -94,7 +94,7 @@ class Window:
         """The batches used so far go with the next one: a step that was computed and thrown away leaves nothing."""
         self.cleared_to = to
         for hand_out in self.hand_outs:
-            hand_out.spent = hand_out.used
+            hand_out.spent = hand_out.used and not self.updates  # after an update, another one may use the batch too
 
     def updated(self, optimizer: int) -> None:
         """Close a step: the next one begins with the random states of now."""
