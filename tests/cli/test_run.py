@@ -38,7 +38,7 @@ def test_defaults(project: Path) -> None:
     """Policy stop, half an hour for a re-run, a new directory named after the script."""
     found = settings("train.py")
     assert (found.target, found.as_module, found.arguments) == ("train.py", False, ())
-    assert (found.policy, found.check_parameters, found.max_rerun_s) == (stop(), every(1), 1800.0)
+    assert (found.policy, found.check_parameters, found.max_rerun_s) == (stop(), every(10), 1800.0)
     assert found.out.parent == project / "evenkeel-runs"
     assert found.out.name.startswith("train-")
     assert found.out.is_dir()

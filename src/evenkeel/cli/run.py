@@ -34,7 +34,7 @@ def run(
     max_skips: Annotated[int, typer.Option(help="Steps that `--policy skip` may leave out before it stops.")] = 3,
     check_parameters_every: Annotated[
         int, typer.Option(help="Read the parameters after each so many updates; 1 sees a faulty update at once.")
-    ] = 1,
+    ] = 10,
     max_rerun_minutes: Annotated[
         float, typer.Option(help="Longest re-run from the start of the script to repeat a bad step; 0: none.")
     ] = 30.0,

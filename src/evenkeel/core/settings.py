@@ -76,7 +76,7 @@ def every(n: int) -> Every:
     return Every(n)
 
 
-EACH_STEP = Every(1)
+EACH_TENTH_STEP = Every(10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class RunSettings:
     arguments: tuple[str, ...]
     out: Path  # exists, and belongs to this run
     policy: Policy = Policy("stop")
-    check_parameters: Every = EACH_STEP
+    check_parameters: Every = EACH_TENTH_STEP
     max_rerun_s: float = 1800.0  # 0: never re-run in a child process
 
     @property

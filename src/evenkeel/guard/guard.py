@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.incident import Incident
-from evenkeel.core.settings import EACH_STEP, Every, Policy, PolicyName, policy_of
+from evenkeel.core.settings import EACH_TENTH_STEP, Every, Policy, PolicyName, policy_of
 from evenkeel.guard.guarded import GuardedLoop
 from evenkeel.guard.incidents import Record
 from evenkeel.guard.loop import Loop
@@ -41,7 +41,7 @@ class Guard:
             a bad step out, its incident written, and stops after so many; `observe()` writes the first incident,
             lets the update through as it was, and goes on. The plain names "stop", "skip", "observe" will do.
         check_parameters: after which updates the parameters are read; `every(1)` sees an update that is itself at
-            fault at once, `every(n)` up to n - 1 steps later or at the first bad loss, whichever is sooner.
+            fault at once, `every(n)` at the first bad loss or gradient that comes of it, after n steps at the latest.
         out: an empty or new directory for journal and reports; default `evenkeel-runs/guard-<time>`.
 
     Cost: see `detect.nonfinite.look`; memory: the batches of one step and one copy of the buffers.
@@ -53,7 +53,7 @@ class Guard:
         optimizer: Optimizer | Sequence[Optimizer] | None = None,
         *,
         policy: Policy | PolicyName = "stop",
-        check_parameters: Every = EACH_STEP,
+        check_parameters: Every = EACH_TENTH_STEP,
         out: Path | str | None = None,
     ) -> None:
         """Nothing is watched before `batches` is iterated."""

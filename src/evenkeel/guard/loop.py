@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 from evenkeel.casefile import Scene
-from evenkeel.core.settings import EACH_STEP, Every
+from evenkeel.core.settings import EACH_TENTH_STEP, Every
 from evenkeel.detect.nonfinite import Sighting, Watched, look, look_at_parameters, suspicious, worst
 from evenkeel.guard.losses import Losses
 from evenkeel.locate.modules import Names
@@ -33,7 +33,7 @@ class Loop:
     Memory: the batches of one step, two copies of the buffers, the last 64 losses.
     """
 
-    def __init__(self, find_roots: Callable[[], Sequence[nn.Module]], parameters: Every = EACH_STEP) -> None:
+    def __init__(self, find_roots: Callable[[], Sequence[nn.Module]], parameters: Every = EACH_TENTH_STEP) -> None:
         """`find_roots` tells which models there are; `parameters`, after which updates parameters are judged."""
         self.step = 0  # 0-based count of optimizer.step() calls
         self.window = Window()
@@ -171,8 +171,10 @@ class Loop:
 
     def judge_last_evaluation(self, updater: Updater) -> Sighting | None:
         """Judge the loss that a closure returned last inside the update, unless a line search may have dismissed it."""
+        if self.losses.num_heard == self._judged_losses:
+            return None
         searches = any(group.get("line_search_fn") is not None for group in updater.param_groups)
-        if searches or self.losses.num_heard == self._judged_losses or not suspicious(self.losses.flags()):
+        if searches or not suspicious(self.losses.flags()):
             return None
         return look(Watched(self.losses.now), self.name_of)
 

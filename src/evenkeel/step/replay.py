@@ -52,7 +52,8 @@ class Rewind:
 
     def put_back(self) -> None:
         """Random states and buffers as they were when the failing step began."""
-        self.window.random.restore()
+        if self.window.random_is_current:
+            self.window.random.restore()
         self.buffers.restore()
 
     def put_back_to_batch(self) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from evenkeel.step.listener import ClearedTo
 from evenkeel.step.snapshot import RandomState
-from evenkeel.tensors.trees import named_tensors, same_tensors
+from evenkeel.tensors.trees import named_tensors, same_tensors, versions_in
 
 _MOST_UNUSED = 8  # batches kept that no backward followed yet: an evaluation loop must not fill the memory
 
@@ -30,8 +30,7 @@ class HandOut:
     def of(cls, source: Hashable, batch: object, earlier: RandomState) -> HandOut:
         """Note a batch that is about to be handed out; `earlier` are random states from before it."""
         kept = same_tensors(batch)
-        versions = tuple(t._version for _, t in named_tensors(kept, ""))
-        return cls(source, kept, RandomState.capture(earlier), versions)
+        return cls(source, kept, RandomState.capture(earlier), versions_in(kept))
 
     def again(self) -> object:
         """The same batch in fresh containers, with the random states put back."""
@@ -41,7 +40,7 @@ class HandOut:
     @property
     def intact(self) -> bool:
         """Whether nobody wrote into the batch's tensors since it was handed out."""
-        return self.versions == tuple(t._version for _, t in named_tensors(self.batch, ""))
+        return self.versions == versions_in(self.batch)
 
     def tensors(self, name: str) -> Iterator[tuple[str, Tensor]]:
         """Every tensor of the batch with its name."""
@@ -52,18 +51,22 @@ class HandOut:
 class Window:
     """Batches since the loop last came for one after an update, and the updates made since (several in a GAN).
 
-    `random` are the states when the step began, that is, right after the previous update.
+    `random` are the states when the step began, that is, right after the previous update. In a loop with a loader and
+    one update a batch they are not taken: there the states that count are those of the first batch.
     Memory: the batches of one step; nothing that grows with steps.
     """
 
     hand_outs: list[HandOut] = field(default_factory=list)
     updates: list[int] = field(default_factory=list)  # id() of each optimizer that stepped since the first hand-out
     random: RandomState = field(default_factory=RandomState.capture)
+    random_is_current: bool = True
+    latest: RandomState = field(default_factory=RandomState.capture)  # taken last, to share what has not changed
+    num_updates: int = 2  # of the window before; at first there may be several
     cleared_to: ClearedTo = "none"  # what `zero_grad()` made of gradients when it was last called
 
     def with_own_lists(self) -> Window:
         """The window as it is now, which later batches and updates do not change."""
-        return Window(list(self.hand_outs), list(self.updates), self.random, self.cleared_to)
+        return replace(self, hand_outs=list(self.hand_outs), updates=list(self.updates))
 
     @property
     def consumed(self) -> tuple[HandOut, ...]:
@@ -76,14 +79,20 @@ class Window:
             return False
         is_first = bool(self.updates)
         if is_first:
+            self.num_updates = len(self.updates)
             self.hand_outs.clear()
             self.updates.clear()
-        self.hand_outs = [h for h in self.hand_outs if not h.spent]
-        self.hand_outs.append(HandOut.of(source, batch, self.random))
+        hand_out = HandOut.of(source, batch, self.latest)
+        self.latest = hand_out.random
+        self.hand_outs = [*(h for h in self.hand_outs if not h.spent), hand_out]
+        if len(self.hand_outs) > _MOST_UNUSED:
+            self._forget_unused()
+        return is_first
+
+    def _forget_unused(self) -> None:
         unused = [h for h in self.hand_outs if not h.used]
         if len(unused) > _MOST_UNUSED:
             self.hand_outs.remove(unused[0])
-        return is_first
 
     def backward_began(self) -> None:
         """Mark all batches so far as used."""
@@ -99,4 +108,6 @@ class Window:
     def updated(self, optimizer: int) -> None:
         """Close a step: the next one begins with the random states of now."""
         self.updates.append(optimizer)
-        self.random = RandomState.capture(self.random)
+        self.random_is_current = not self.hand_outs or max(self.num_updates, len(self.updates)) > 1
+        if self.random_is_current:
+            self.random = self.latest = RandomState.capture(self.latest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeGuard
 
 from torch import Tensor
 from torch.utils._pytree import tree_map  # the registry that torch itself and its users extend
@@ -36,10 +37,22 @@ def _parts(value: object) -> Iterable[tuple[str, object]]:
     return [(f".{key}", part) for key, part in held if isinstance(part, Tensor | Mapping | list | tuple)]
 
 
+def versions_in(value: object) -> tuple[int, ...]:
+    """How often each tensor in nested containers was written to, in a fixed order."""
+    if is_flat(value):
+        return tuple([t._version for t in value])
+    return tuple(t._version for _, t in named_tensors(value, ""))
+
+
+def is_flat(value: object) -> TypeGuard[list[Tensor]]:
+    """Whether it is a list of tensors and nothing else: what most loaders give."""
+    return type(value) is list and all([isinstance(part, Tensor) for part in value])
+
+
 def same_tensors(value: object) -> object:
     """Rebuild the containers around the same tensors, so that a consumer may pop and replace entries freely."""
-    if type(value) is list and all(isinstance(part, Tensor) for part in value):
-        return list(value)  # what most loaders give, ten times as fast
+    if is_flat(value):
+        return list(value)
     return tree_map(_itself, value)
 
 
