@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +18,11 @@ from evenkeel.detect.nonfinite import Sighting
 from evenkeel.guard.ranks import Alone, Ranks
 from evenkeel.journal.writer import Journal
 from evenkeel.report import as_text
-from evenkeel.report.write import write
+from evenkeel.report.as_json import from_json
+from evenkeel.report.write import JSON_NAME, write
 from evenkeel.step.updater import Updater
+
+_PATIENCE_S = 5.0
 
 # Repeats the one of these steps in which the symptom arose, when the loop could not; or says why not.
 Elsewhere = Callable[[range, Sighting], Incident | str]
@@ -55,16 +59,21 @@ class Incidents:
 
     def note(self, step: int, sighting: Sighting | None) -> None:
         """Write down that the step is bad."""
-        if sighting is not None:
-            symptom = sighting.symptom
-            self._journal.write(StepBad(step=step, kind=symptom.kind, name=symptom.name))
+        kind, name = (sighting.symptom.kind, sighting.symptom.name) if sighting else ("peer", "another rank")
+        self._journal.write(StepBad(step=step, kind=kind, name=name))
 
     def conclude(self, sighting: Sighting | None, replay: Replay, scene: Scene, updater: Updater) -> None:
         """Explain the step from the best replay there is; the rank where the bad value was born writes it down."""
         seen = sighting or replay.sighting
         incident = None if seen is None else self._incident(seen, replay, scene)
-        said = self._ranks.tell(updater, json.dumps({"bad": incident is not None, "born": _is_born_here(incident)}))
-        origin = _rank_of_origin([json.loads(text) for text in said]) if len(said) > 1 else self._ranks.rank
+        is_born_here = _is_born_here(incident)
+        said = self._ranks.tell(updater, json.dumps({"bad": incident is not None, "born": is_born_here}))
+        if len(said) > 1:
+            origin = _rank_of_origin([json.loads(text) for text in said])
+        elif is_born_here or self._ranks.size == 1:
+            origin = self._ranks.rank
+        else:
+            origin = self._rank_that_wrote(scene.step)
         self._count += 1
         if origin == self._ranks.rank and incident is not None:
             self._publish(replace(incident, rank=self._ranks.rank))
@@ -83,10 +92,27 @@ class Incidents:
     def _publish(self, incident: Incident) -> None:
         case = incident.case
         self._journal.write(Replayed(step=case.step, how=incident.how_replayed, reproduced=case.reproduced))
-        directory = self._out if self._count == 1 else self._out / "incidents" / str(self._count)
-        written = write(incident, directory)
+        written = write(incident, self._directory())
         self.first = self.first or written
         as_text.render(written, Console(file=sys.stderr))
+
+    def _directory(self) -> Path:
+        """The run's own for its first incident; ranks that judge alone find another one's there."""
+        if self._count == 1 and not (self._out / JSON_NAME).exists():
+            return self._out
+        number = str(self._count) if self._count > 1 else f"rank{self._ranks.rank}"
+        return self._out / "incidents" / number
+
+    def _rank_that_wrote(self, step: int) -> int:
+        """Without a common verdict: the rank that wrote down this step within a few seconds, else this one."""
+        path = self._out / JSON_NAME
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
+            if path.exists():
+                written = from_json(path.read_text())
+                return written.rank if written.case.step == step else self._ranks.rank
+            time.sleep(0.05)
+        return self._ranks.rank
 
     def _point_to(self, origin: int, step: int) -> None:
         self._journal.write(PeerBad(step=step, rank=origin))

@@ -14,6 +14,10 @@ class Ranks(Protocol):
     def rank(self) -> int:
         """Which of them it is."""
 
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
     def share(self, updater: Updater) -> bool:
         """Whether the other ranks make the same update at the same time. No collective."""
 
@@ -31,6 +35,7 @@ class Alone:
     """A process that trains by itself."""
 
     rank = 0
+    size = 1
 
     def share(self, updater: Updater) -> bool:  # noqa: ARG002  there is nobody
         """Nobody does."""

@@ -32,6 +32,11 @@ class Together:
         """Which of them it is."""
         return world().rank
 
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return world().size
+
     def share(self, updater: Updater) -> bool:
         """Whether the other ranks make the same update at the same time. No collective."""
         if self._is_alone or not can_agree():

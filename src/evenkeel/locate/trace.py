@@ -130,6 +130,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
 
     def _borrow_place(self, record: Record, sight: Sight) -> None:
         """Give a backward operation the line, function and module of its forward operation."""
+        if is_collective(record.op):  # it is nobody's derivative: what it brings was born elsewhere
+            record.forward = None
         if record.forward is None:
             return
         forward = self.records[record.forward]

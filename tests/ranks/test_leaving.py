@@ -1,0 +1,39 @@
+"""A rank that leaves on its own does not make the others wait, and says why itself."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.timeout(120)
+
+Start = Callable[..., Any]  # starts a program of several ranks; see conftest
+
+
+@pytest.mark.parametrize(("leaves", "status"), [("raises", 1), ("killed", -signal.SIGKILL)])
+def test_other_rank_ends_too(leaves: str, status: int, supervised: Start, tmp_path: Path) -> None:
+    """With a status that is neither success nor an incident; both journals hold the steps that were made."""
+    out = tmp_path / "out"
+    ended = supervised("leaver", out=out, LEAVES=leaves)
+    assert ended.statuses[1] == status, ended.said
+    assert ended.statuses[0] not in (None, 0, 3), ended.said
+    assert not (out / "incident.json").exists()
+    for rank in range(2):
+        events = [json.loads(line) for line in (out / f"journal-rank{rank}.jsonl").read_text().splitlines()]
+        assert [event["n"] for event in events if event["e"] == "step"] == [0, 1, 2]
+        assert (events[-1]["e"] == "end") == (rank == 0 or leaves == "raises")
+    if leaves == "raises":
+        assert "ValueError: rank 1 cannot read its data" in ended.stderr[1]
+        assert "evenkeel" not in ended.stderr[1].replace(str(Path(__file__).parent), "")
+
+
+@pytest.mark.parametrize("leaves", ["raises", "killed"])
+def test_under_torchrun(leaves: str, torchrun: Start, tmp_path: Path) -> None:
+    """The launcher sees the rank that failed first, and ends."""
+    command = ("-m", "evenkeel", "run", "--out", tmp_path / "out", "leaver.py")
+    ended = torchrun(*command, LEAVES=leaves)
+    assert ended.statuses == (1,), ended.said
+    assert not (tmp_path / "out" / "incident.json").exists()
