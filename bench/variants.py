@@ -18,7 +18,7 @@ from torch.optim import optimizer as torch_optimizer
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 from workloads import Training
 
-from evenkeel.core.settings import EACH_STEP, stop
+from evenkeel.core.settings import EACH_TENTH_STEP, stop
 from evenkeel.guard.guarded import GuardedLoop
 from evenkeel.guard.incidents import Record
 from evenkeel.guard.loop import Loop
@@ -76,7 +76,7 @@ def guarding(training: Training, out: Path) -> Iterator[GuardedLoop]:
     """What `evenkeel run` builds for a program whose only model is this one, with a journal on disk."""
     out.mkdir(parents=True, exist_ok=True)
     with Journal(journal_path(out)) as journal:
-        loop = Loop(lambda: (training.model,), EACH_STEP)
+        loop = Loop(lambda: (training.model,), EACH_TENTH_STEP)
         guarded = GuardedLoop(loop, Record(out=out, journal=journal), stop())
         yield guarded
         guarded.finish()

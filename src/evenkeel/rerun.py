@@ -152,7 +152,7 @@ class Retrace:
 
     def before_update(self, updater: Updater) -> None:
         """End here when the symptom shows before the update; else trace the update too."""
-        self._hands.optimizer_seen()
+        self._hands.are_at_work = False
         self._before(updater)
 
     def evaluation_begins(self) -> None:

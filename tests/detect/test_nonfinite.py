@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from evenkeel.detect.nonfinite import Sighting, Watched, look, look_at_parameters, worst
+from evenkeel.detect.nonfinite import (
+    NORM,
+    Sighting,
+    Watched,
+    glimpse,
+    look,
+    look_at_parameters,
+    sent_to_others,
+    suspicious,
+    worst,
+)
 
 BAD = [math.nan, math.inf, -math.inf]
 
@@ -162,3 +172,38 @@ def test_worst_is_the_largest_absolute_value() -> None:
     assert worst(several) == 7.0
     assert worst([]) == 0.0
     assert math.isnan(worst([torch.tensor([1.0, math.nan])]))
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_one_flag_among_many_is_suspicious(bad: float) -> None:
+    """Whatever the others hold."""
+    flags = [torch.tensor(1.0), torch.tensor(2.0, dtype=torch.float64)]
+    assert not suspicious(flags)
+    assert not suspicious([])
+    assert suspicious([*flags, torch.tensor(bad)])
+
+
+def test_norm_that_overflows_is_seen_though_no_gradient_is_bad() -> None:
+    """Clipping by it would make every gradient zero."""
+    gradients = [(filled(2), torch.full((2,), 3e38))]
+    found = look(Watched([], gradients, norm=torch.tensor(math.inf)), name_of)
+    assert seen(found) == ("gradient", NORM)
+
+
+def test_glimpse_is_repeated_by_a_step_with_the_same_losses() -> None:
+    """The gradients of a step that the device left out are gone."""
+    bad, other = torch.tensor(math.nan), torch.tensor(1.0)
+    assert glimpse([bad]).repeats(look(Watched([bad], [(filled(2), filled(2, math.nan))]), name_of))
+    of_gradient = look(Watched([other], [(filled(2), filled(2, math.nan))]), name_of)
+    assert glimpse([other]).repeats(of_gradient)
+    assert not glimpse([torch.tensor(2.0)]).repeats(of_gradient)
+    assert not glimpse([other]).repeats(None)
+
+
+def test_what_was_sent_is_a_symptom_only_when_bad() -> None:
+    """Of a rank whose own loss and gradients are finite."""
+    assert sent_to_others([filled(3)]) is None
+    found = sent_to_others([filled(3), filled(2, math.inf)])
+    assert found is not None
+    assert found.symptom.kind == "gradient"
+    assert [t.numel() for t in found.tensors] == [2]

@@ -117,10 +117,11 @@ class GuardedLoop:
 
     def before_update(self, updater: Updater) -> None:
         """See `StepListener`."""
-        if self._guards(updater):
-            self._get_to_know()
-            self._hands.optimizer_seen()
-            if self._state is self._watching and self._may_be_late(updater):
+        if self.only is None or id(updater) in self.only:
+            if not self._is_known:
+                self._get_to_know()
+            self._hands.are_at_work = False
+            if self._state is self._watching and self.loop.is_judged_late(updater) and self._may_be_late(updater):
                 self._state = self._late
             self._state.before_update(updater)
 
@@ -132,14 +133,14 @@ class GuardedLoop:
 
     def after_update(self, updater: Updater) -> None:
         """See `StepListener`."""
-        if self._guards(updater):
+        if self.only is None or id(updater) in self.only:
             self._state.after_update(updater)
 
     def update_refused(self, updater: Updater) -> None:
         """See `StepListener`."""
-        if self._guards(updater):
+        if self.only is None or id(updater) in self.only:
             self._get_to_know()
-            self._hands.optimizer_seen()
+            self._hands.are_at_work = False
             self._state.update_refused(updater)
 
     def schedule_moves(self, schedule: Schedule) -> None:
@@ -159,13 +160,9 @@ class GuardedLoop:
         if isinstance(self._state, Replaying):
             self._state.give_up(f"{how} before the step came again")
 
-    def _guards(self, updater: Updater) -> bool:
-        return self.only is None or id(updater) in self.only
-
     def _may_be_late(self, updater: Updater) -> bool:
         """Whether the verdict on this update may arrive after it: nobody else has to know it before."""
-        late = self._policy.name != "observe" and self.loop.is_judged_late(updater)
-        return late and not self._ranks.share(updater)
+        return self._policy.name != "observe" and not self._ranks.share(updater)
 
     def _get_to_know(self) -> None:
         if not self._is_known:

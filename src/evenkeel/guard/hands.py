@@ -21,22 +21,18 @@ class Hands:
 
     def __init__(self) -> None:
         """Nothing is known yet."""
-        self._are_at_work: bool | None = None
+        self.are_at_work: bool | None = None  # False: an optimizer makes the updates
         self._updater: ByHand | None = None
-
-    def optimizer_seen(self) -> None:
-        """An optimizer makes the updates."""
-        self._are_at_work = False
 
     def updater_after(
         self, losses: Sequence[Tensor], leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None
     ) -> ByHand | None:
         """Who will use the gradients that were just computed; None where an optimizer will."""
-        if self._are_at_work is False:
+        if self.are_at_work is False:
             return None
-        if self._are_at_work is None:
-            self._are_at_work = not _any_optimizer()
-            if not self._are_at_work:
+        if self.are_at_work is None:
+            self.are_at_work = not _any_optimizer()
+            if not self.are_at_work:
                 return None
         found = [leaf for leaf in list(leaves) or leaves_of(losses) if _is_in_memory(leaf)]
         if not found:

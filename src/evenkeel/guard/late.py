@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,7 +89,7 @@ class LateWatching:
             return
         with torch.no_grad():
             flags = self._loop.flags(updater)
-            self._flag = torch.stack([flag.double() for flag in flags]).sum() if flags else None
+            self._flag = _sum_of(flags) if flags else None
         if self._flag is not None:
             self._left_out = LeftOutIf(updater, self._flag)
 
@@ -118,13 +118,13 @@ class LateWatching:
             self._go_back(self._bad)
 
     def _sent(self, updater: Updater) -> Unread:
-        made = self._loop.flag_of_update_when_due(updater)
+        made = self._loop.flags_of_update_when_due(updater)
         losses = tuple(self._loop.losses.now)
         nothing = torch.zeros((), dtype=torch.float64)
         flag = nothing if self._flag is None else self._flag
         loss = losses[-1].sum().real if losses else nothing
         place = flag.device
-        sent = [flag, (nothing if made is None else made).to(place), loss.to(place)]
+        sent = [flag, (_sum_of(made) if made else nothing).to(place), loss.to(place)]
         unread = Unread(
             step=self._loop.step,
             updater=updater,
@@ -164,3 +164,8 @@ class LateWatching:
             self._born_in_update(made, bad.updater)
         else:
             self._found(glimpse(bad.losses), bad.updater)
+
+
+def _sum_of(flags: Sequence[Tensor]) -> Tensor:
+    """Not finite when one of them is not."""
+    return torch.stack([flag.double() for flag in flags]).sum()

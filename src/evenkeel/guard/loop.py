@@ -22,7 +22,7 @@ from evenkeel.step.scalers import judged_by_scaler, scale_after_refusal
 from evenkeel.step.snapshot import BufferCopy
 from evenkeel.step.updater import ByHand, Parameters, Updater, drop_gradients, parameters_of, zero_gradients
 from evenkeel.step.window import Window
-from evenkeel.tensors.measure import is_finite, local, suspicion, total
+from evenkeel.tensors.measure import is_finite, local, suspicion, totals
 
 _REMEMBERED = 64
 
@@ -119,9 +119,8 @@ class Loop:
         if self._seen_at_clipping is not None:
             return self._seen_at_clipping
         self._judged_losses = self.losses.num_heard
-        with torch.no_grad():
-            if not suspicious(self.flags(updater)):
-                return None
+        if not suspicious(self.flags(updater)):
+            return None
         return look(self._watched(updater, self._known(updater)), self.name_of)
 
     def flags(self, updater: Updater) -> list[Tensor]:
@@ -150,8 +149,7 @@ class Loop:
 
     def judge_update(self, updater: Updater) -> Sighting | None:
         """Judge the parameters of this updater."""
-        flag = self._flag_of_update(updater)
-        if flag is None or not suspicious([flag]):
+        if not suspicious(self._flags_of_update(updater)):
             return None
         return look_at_parameters(self._known(updater).all, self.name_of)
 
@@ -178,9 +176,9 @@ class Loop:
             return None
         return look(Watched(self.losses.now), self.name_of)
 
-    def flag_of_update_when_due(self, updater: Updater) -> Tensor | None:
-        """A 0-d tensor that is not finite when a parameter is not, if the schedule asks for it. No host sync."""
-        return self._flag_of_update(updater) if self._parameters_due.is_due(self.step) else None
+    def flags_of_update_when_due(self, updater: Updater) -> list[Tensor]:
+        """0-d tensors, one of which is not finite when a parameter is not, if the schedule asks. No host sync."""
+        return self._flags_of_update(updater) if self._parameters_due.is_due(self.step) else []
 
     def is_judged_late(self, updater: Updater) -> bool:
         """Whether the device itself can leave a bad update out, so that the host need not wait for its verdict."""
@@ -252,10 +250,13 @@ class Loop:
         known.refresh()
         return known
 
-    def _flag_of_update(self, updater: Updater) -> Tensor | None:
+    def _flags_of_update(self, updater: Updater) -> list[Tensor]:
         parameters = self._known(updater)
         with torch.no_grad():
-            return total(parameters.all) if parameters.are_plain else suspicion(parameters.all)
+            if parameters.are_plain:
+                return totals(parameters.all)
+            flag = suspicion(parameters.all)
+            return [] if flag is None else [flag]
 
     def _watched(self, updater: Updater, parameters: Parameters) -> Watched:
         gradients = updater.gradients if isinstance(updater, ByHand) else parameters.with_gradient()
@@ -271,12 +272,14 @@ class Loop:
         clipped = self._clipped
         if not gradients or (len(clipped) == len(gradients) and all(map(operator.is_, clipped, gradients))):
             return [] if self._norm is None else [self._norm]
-        if parameters.are_plain:
-            return [total(gradients)]
+        if parameters.are_plain and not gradients[0].requires_grad:
+            return totals(gradients)
         flag = suspicion(gradients)
         return [] if flag is None else [flag]
 
     def _flags_of_buffers(self) -> list[Tensor]:
+        if not self._judged_buffers:
+            return []
         self._present_buffers.refresh()
         return [flat.sum() for flat in self._present_buffers.flat]
 

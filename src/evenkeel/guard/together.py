@@ -24,7 +24,7 @@ class Together:
         """`find_roots` tells which models there are; it is asked once for each optimizer."""
         self._find_roots = find_roots
         self._agreement = Agreement()
-        self._shared: dict[int, Shared] = {}
+        self._shared: dict[int, Shared | None] = {}  # by id() of the updater; None: there was nobody at its first step
         self._is_alone = False
 
     @property
@@ -39,11 +39,12 @@ class Together:
 
     def share(self, updater: Updater) -> bool:
         """Whether the other ranks make the same update at the same time. No collective."""
-        if self._is_alone or not can_agree():
+        if self._is_alone:
             return False
         if id(updater) not in self._shared:
-            self._shared[id(updater)] = Shared.of(self._find_roots())
-        return self._shared[id(updater)].any_of(parameters_of(updater))
+            self._shared[id(updater)] = Shared.of(self._find_roots()) if can_agree() else None
+        shared = self._shared[id(updater)]
+        return shared is not None and shared.any_of(parameters_of(updater))
 
     def verdict(self, updater: Updater, *, bad: bool) -> bool:
         """Whether the step is bad on any rank that shares the update."""

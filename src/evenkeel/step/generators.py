@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _random
 import ctypes
+import functools
 import random
 
 import numpy as np
@@ -28,9 +29,16 @@ def numpy_mark() -> bytes | None:
     A normal number that the legacy interface had kept from an earlier pair may have been handed out all the same.
     """
     generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # public, and missing in the stubs
+    address = _address_of(generator)
+    return None if address is None else ctypes.string_at(address, _MT19937)
+
+
+@functools.lru_cache(maxsize=1)  # it holds the generator, so the address stays true
+def _address_of(generator: np.random.BitGenerator) -> int | None:
     if type(generator) is not np.random.MT19937:
         return None
-    return ctypes.string_at(generator.ctypes.state_address, _MT19937)
+    address: int = generator.ctypes.state_address
+    return address
 
 
 def _mark_of(generator: random.Random) -> tuple[bytes, float | None]:

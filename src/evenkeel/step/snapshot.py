@@ -14,7 +14,7 @@ from torch import Tensor
 from evenkeel.step.generators import numpy_mark, python_mark
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: making a frozen one takes three times as long, in every step
 class RandomState:
     """The global generators of Python, NumPy, torch and each accelerator that is in use. About 10 KB."""
 
