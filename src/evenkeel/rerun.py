@@ -144,7 +144,7 @@ class Retrace:
     def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
         """Judge the gradients while they are what backward made of them."""
         if self._observation is not None:
-            self._loop.clipping(parameters, norm, normed)
+            self._loop.judge.clipping(parameters, norm, normed)
 
     def gradients_cleared(self, to: ClearedTo) -> None:
         """Losses so far were thrown away."""
@@ -167,7 +167,7 @@ class Retrace:
         """Judge the wanted update, or count it."""
         if self._observation is not None:
             self._observation.trace.active = False
-            seen = self._loop.judge_last_evaluation(updater) or self._loop.judge_update(updater)
+            seen = self._loop.judge.last_evaluation(updater) or self._loop.judge.update(updater)
             if seen is not None:
                 self._end(seen, updater)
             if self._loop.step == self._plan["last"]:
@@ -188,7 +188,7 @@ class Retrace:
         """Many updates may be refused at the wanted step, which is counted by those that are made: compare each."""
         if self._observation is None:
             return
-        seen = self._loop.judge_exactly(updater)
+        seen = self._loop.judge.exactly(updater)
         if seen is not None and seen.bits == self._plan["bits"]:
             self._before(updater)
         self._loop.forget_step()
@@ -206,7 +206,7 @@ class Retrace:
         if self._observation is None:
             return
         self._observation.trace.active = False
-        seen = self._loop.judge(updater)
+        seen = self._loop.judge.step(updater)
         if seen is not None:
             self._end(seen, updater)
         self._in_phase("optimizer")

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import evenkeel
 from evenkeel.core.settings import Policy
-from evenkeel.guard.loop import Loop
+from evenkeel.guard.judge import Judge
 from evenkeel.step.device import Reading, honours_found_inf
 
 FUSED = {
@@ -31,7 +31,7 @@ NUM_BATCHES = 10
 @pytest.fixture(autouse=True)
 def _late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every optimizer that can is judged late, wherever its parameters lie."""
-    monkeypatch.setattr(Loop, "is_judged_late", lambda _, updater: honours_found_inf(updater))
+    monkeypatch.setattr(Judge, "can_be_late", lambda _, updater: honours_found_inf(updater))
 
 
 class Training:

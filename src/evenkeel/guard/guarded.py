@@ -105,7 +105,7 @@ class GuardedLoop:
 
     def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
         """See `StepListener`."""
-        self.loop.clipping(parameters, norm, normed)
+        self.loop.judge.clipping(parameters, norm, normed)
 
     def gradients_cleared(self, to: ClearedTo) -> None:
         """See `StepListener`."""
@@ -121,7 +121,7 @@ class GuardedLoop:
             if not self._is_known:
                 self._get_to_know()
             self._hands.are_at_work = False
-            if self._state is self._watching and self.loop.is_judged_late(updater) and self._may_be_late(updater):
+            if self._state is self._watching and self.loop.judge.can_be_late(updater) and self._may_be_late(updater):
                 self._state = self._late
             self._state.before_update(updater)
 

@@ -83,12 +83,13 @@ class LateWatching:
         if self._learn():
             self._withheld = withhold(updater)
             return
-        self._is_for_device = self._loop.is_judged_late(updater)
+        self._is_for_device = self._loop.judge.can_be_late(updater)
         if not self._is_for_device:
             self._at_once.before_update(updater)
             return
+        self._loop.note_first_peak(updater)
         with torch.no_grad():
-            flags = self._loop.flags(updater)
+            flags = self._loop.judge.flags(updater)
             self._flag = _sum_of(flags) if flags else None
         if self._flag is not None:
             self._left_out = LeftOutIf(updater, self._flag)
@@ -159,7 +160,7 @@ class LateWatching:
             state.put_back()
         self._moved.clear()
         self._loop.return_to(bad.step, bad.window, bad.buffers)
-        made = self._loop.judge_update(bad.updater)
+        made = self._loop.judge.update(bad.updater)
         if made is not None:
             self._born_in_update(made, bad.updater)
         else:

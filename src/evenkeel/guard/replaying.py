@@ -47,7 +47,7 @@ class Replaying:
         """Why the step cannot come again in this process, if so."""
         if not self.rewind.possible:
             return "the loop wrote into its batch, so it cannot be handed out again"
-        if self._loop.step > 0 and self._loop.judge_update(self.updater) is not None:  # they were finite a step ago
+        if self._loop.step > 0 and self._loop.judge.update(self.updater) is not None:  # they were finite a step ago
             return "the step itself wrote into the parameters"
         return None
 
@@ -108,7 +108,7 @@ class Replaying:
             self.give_up("the loop did not take its batch again")
             return
         self._observation.stop()
-        again = self._loop.judge_exactly(self.updater)
+        again = self._loop.judge.exactly(self.updater)
         as_seen = again is None if self._target is None else self._target.repeats(again)
         reproduced = as_seen and versions_of(self.updater) == self._versions
         trace = self._observation.trace

@@ -10,6 +10,7 @@ from evenkeel.guard.incidents import Record
 from evenkeel.guard.loop import Loop
 from evenkeel.guard.patience import Patience
 from evenkeel.journal.writer import Journal
+from evenkeel.step.scalers import refused_by_scaler
 from evenkeel.step.updater import Updater, Withheld, withhold
 
 Found = Callable[[Sighting | None, Updater], None]  # None: another rank saw it
@@ -51,9 +52,10 @@ class Watching:
 
     def before_update(self, updater: Updater) -> None:
         """Judge the step that is about to be applied."""
-        self._sighting = self._made or self._loop.judge(updater)
+        self._loop.note_first_peak(updater)
+        self._sighting = self._made or self._loop.judge.step(updater)
         if self._sighting is not None and self._made is None and self._loop.unjudged:
-            self._made = self._loop.judge_update(updater)  # an update that nobody looked at may be to blame
+            self._made = self._loop.judge.update(updater)  # an update that nobody looked at may be to blame
         if not self._ranks.verdict(updater, bad=self._sighting is not None):
             return
         if self._made is not None:
@@ -70,7 +72,7 @@ class Watching:
             self._withheld = None
             self._found(self._sighting, updater)
             return
-        if self._loop.refused(updater):
+        if refused_by_scaler(updater):
             if self._refused_too_often(updater):
                 return
         else:
@@ -81,7 +83,7 @@ class Watching:
 
     def update_refused(self, updater: Updater) -> None:
         """A scaler made no update: judge what it cannot mend."""
-        sighting = self._loop.judge_losses(updater)
+        sighting = self._loop.judge.losses_alone(updater)
         if self._ranks.verdict(updater, bad=sighting is not None):
             self._found(sighting, updater)
         else:
@@ -93,11 +95,11 @@ class Watching:
         self._journal.write(UpdateRefused(step=self._loop.step, scale=scale))
         if not self._patience.is_over(scale):
             return False
-        self._found(self._loop.judge_exactly(updater), updater)
+        self._found(self._loop.judge.exactly(updater), updater)
         return True
 
     def _judge_update(self, updater: Updater) -> None:
-        made = self._loop.judge_last_evaluation(updater) or self._loop.judge_update_when_due(updater)
+        made = self._loop.judge.last_evaluation(updater) or self._loop.judge_update_when_due(updater)
         if made is not None and self._ranks.share(updater):
             self._made = made  # told with the next verdict, so that all ranks hear of it in the same step
         elif made is not None:
@@ -114,7 +116,7 @@ class Noting:
 
     def before_update(self, updater: Updater) -> None:
         """Note a bad step."""
-        sighting = self._loop.judge(updater)
+        sighting = self._loop.judge.step(updater)
         if sighting is not None:
             symptom = sighting.symptom
             self._journal.write(StepBad(step=self._loop.step, kind=symptom.kind, name=symptom.name))

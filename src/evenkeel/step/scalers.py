@@ -36,6 +36,12 @@ def judged_by_scaler(optimizer: object) -> Any:
     return getattr(optimizer, "found_inf", None)
 
 
+def refused_by_scaler(optimizer: object) -> bool:
+    """Whether a scaler has told this fused optimizer to leave its update out. Inside `optimizer.step()` only."""
+    verdict = judged_by_scaler(optimizer)
+    return verdict is not None and float(verdict) != 0
+
+
 def scale_after_refusal(scaler: GradScaler) -> float:
     """What the scale will be after an update was left out. Cost: one host sync."""
     return float(scaler.get_scale() * scaler.get_backoff_factor())

@@ -27,6 +27,14 @@ class ByHand:
         self.gradients: list[tuple[Tensor, Tensor]] = []  # each parameter that has one, with it
 
 
+_BY_HAND = 0
+
+
+def key_of(updater: Updater) -> int:
+    """One for each optimizer; one for all updates by hand, which may have new parameters in each step."""
+    return _BY_HAND if isinstance(updater, ByHand) else id(updater)
+
+
 def parameters_of(updater: Updater) -> list[Tensor]:
     """Every parameter of every group."""
     return [p for group in updater.param_groups for p in group["params"]]
