@@ -46,7 +46,8 @@ class Ended:
 def environment(**extra: str) -> dict[str, str]:
     """One thread a rank, faults planted, nothing left over from the run of the tests themselves."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("COV_", "PYTEST_")) and k not in SWITCHES}
-    settled = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(OF_ONE_PROCESS)}
+    modules = os.pathsep.join(filter(None, [str(OF_ONE_PROCESS), kept.get("PYTHONPATH")]))
+    settled = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": modules}
     commands = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"  # `evenkeel` is one of them
     return {**kept, **settled, "PATH": commands, **extra}
 

@@ -106,18 +106,11 @@ def test_origin_is_named_once_and_the_others_name_its_rank(stopped: Stopped) -> 
             assert len(sentences) == 1, stopped.ended.said
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        pytest.param(("-m", "evenkeel"), id="module"),
-        pytest.param(("--no-python", "evenkeel"), id="command"),
-    ],
-)
-def test_under_torchrun(form: tuple[str, str], torchrun: Start, tmp_path: Path) -> None:
+def test_under_torchrun(torchrun: Start, tmp_path: Path) -> None:
     """The launcher ends with 1, as it does when its ranks fail, and names the status 3 of the first."""
     planted = PLANTED[0]
     out = tmp_path / "out"
-    ended = torchrun(*form, "run", "--out", out, f"{planted.script}.py")
+    ended = torchrun("-m", "evenkeel", "run", "--out", out, f"{planted.script}.py")
     assert ended.statuses == (1,), ended.said
     assert re.search(r"exitcode\s*: 3\b", ended.stderr[0]), ended.said
     assert_incident(out, planted)
