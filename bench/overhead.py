@@ -29,7 +29,7 @@ from rich.box import HEAVY_HEAD, MARKDOWN
 from rich.console import Console
 from rich.table import Table
 from rivals import MsProbeProcess, absent, msprobe_process, rivals_of
-from turns import COMPARISONS, FULL, QUICK, Plan, Rounds, take_turns
+from turns import COMPARISONS, FULL, QUICK, SHORT, Plan, Rounds, take_turns
 from variants import EVENKEEL, TWIN, guarding, our_variants
 from workloads import WORKLOADS, Workload, training_of
 
@@ -183,6 +183,13 @@ def chosen(only: Sequence[str]) -> tuple[Workload, ...]:
     return tuple(workload for name, workload in known.items() if not only or name in {word.lower() for word in only})
 
 
+def plan_for(workload: Workload, *, quick: bool) -> Plan:
+    """How long its variants take turns."""
+    if quick:
+        return QUICK
+    return FULL if workload.is_large else SHORT
+
+
 def console_for(*, markdown: bool) -> Console:
     """As wide as the terminal, or as the table needs where there is none."""
     if markdown:
@@ -203,10 +210,9 @@ def main() -> int:
     if not options.quick:
         torch.set_num_threads(min(MOST_THREADS, os.cpu_count() or 1))
     console = console_for(markdown=options.markdown)
-    plan = QUICK if options.quick else FULL
     with tempfile.TemporaryDirectory() as name, msprobe_process(Path(name) / "msprobe") as home:
         measured = [
-            measure(workload, plan, Path(name), home, clipped=clipped)
+            measure(workload, plan_for(workload, quick=options.quick), Path(name), home, clipped=clipped)
             for workload in workloads
             for clipped in (False, True)
         ]

@@ -6,7 +6,7 @@ import random
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from paired import Ratio, paired_ratio
 from rivals import DEBUG, LIGHTNING, LIGHTNING_ANOMALY, MSPROBE, RivalFailedError
@@ -58,6 +58,7 @@ class Plan:
 
 
 FULL = Plan(num_steps=10, num_rival_steps=3, seconds=30.0, rival_seconds=8.0, fewest_rounds=6, most_rounds=150)
+SHORT = replace(FULL, num_steps=50, num_rival_steps=10)  # for steps of 2 ms: another's block leaves the caches cold
 QUICK = Plan(num_steps=1, num_rival_steps=1, seconds=0.0, rival_seconds=0.0, fewest_rounds=2, most_rounds=2)
 
 

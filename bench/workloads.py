@@ -90,7 +90,7 @@ class UNet(nn.Module):
 class TinyNet(nn.Module):
     """A perceptron whose step takes about 2 ms."""
 
-    def __init__(self, inputs: int = 64, hidden: int = 384, outputs: int = 10) -> None:
+    def __init__(self, inputs: int = 64, hidden: int = 512, outputs: int = 10) -> None:
         super().__init__()
         self.layers = _perceptron(inputs, hidden, outputs)
 

@@ -124,7 +124,7 @@ class Retrace:
         """Note the batch; before the wanted step's first loss, the trace begins anew with each."""
         self.forward_begins()
         self._loop.batch_handed_out(source, batch)
-        if self._observation is not None and not self._loop.losses.now:
+        if self._observation is not None and not self._loop.heard.losses:
             self._observation.trace.begin()
 
     def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
@@ -179,7 +179,7 @@ class Retrace:
 
     def loss_scaled(self, loss: Tensor, product: Tensor) -> None:
         """Judge the loss itself."""
-        self._loop.losses.scaled(loss, product)
+        self._loop.heard.scaled(loss, product)
 
     def scaler_steps(self, scaler: GradScaler) -> None:
         """Whether it does so too often is not asked here."""
@@ -191,7 +191,7 @@ class Retrace:
         seen = self._loop.judge.exactly(updater)
         if seen is not None and seen.bits == self._plan["bits"]:
             self._before(updater)
-        self._loop.forget_step()
+        self._loop.heard.clear()
         self._observation.trace.begin()
 
     def schedule_moves(self, schedule: Schedule) -> None:

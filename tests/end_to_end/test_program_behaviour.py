@@ -157,7 +157,13 @@ def test_module_behaves_as_without_us(project: Callable[..., Path], tmp_path: Pa
     assert ended(watched) == (status, stdout, own)
 
 
-WAITING = SETUP + "import signal, sys, time\nHANDLER\ntrain()\nprint('ready', flush=True)\ntime.sleep(90)\n"
+WAITING = SETUP + """
+import signal, sys, threading, time
+HANDLER
+train()
+threading.Timer(1, print, ["ready"], {"flush": True}).start()  # by then the main thread sleeps, and is interrupted there
+time.sleep(90)
+"""
 HANDLING = "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number - 10))"
 
 

@@ -17,7 +17,7 @@ def test_scale_below_the_floor_is_told_once() -> None:
     assert not patience.is_over(FLOOR)
     assert patience.is_over(FLOOR / 2)
     assert not patience.is_over(FLOOR / 4)
-    patience.updated()
+    patience.num_refused = 0
     assert patience.is_over(FLOOR / 8)
 
 
@@ -34,4 +34,4 @@ def test_updates_in_between_start_the_count_anew() -> None:
     patience = Patience()
     for _ in range(10 * IN_A_ROW):
         assert not patience.is_over(1024.0)
-        patience.updated()
+        patience.num_refused = 0

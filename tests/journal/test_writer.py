@@ -1,7 +1,8 @@
-"""What was recorded is on the disk at once, whatever happens to the program."""
+"""What was recorded is on the disk, half a second of healthy steps excepted, whatever happens to the program."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,30 +10,72 @@ from pathlib import Path
 
 import pytest
 
-from evenkeel.core.events import RunEnded, StepDone
+from evenkeel.core.events import Event, RunEnded, StepBad, StepDone
 from evenkeel.journal.reader import read
 from evenkeel.journal.writer import Journal, journal_path
 
-KILLED = """
-import os, signal, sys
+WRITES = """
+import os, signal, sys, time
 from pathlib import Path
-from evenkeel.core.events import StepDone
-from evenkeel.journal.writer import Journal
+from evenkeel.core.events import StepBad, StepDone
+from evenkeel.journal.writer import LONGEST_WAIT_S, Journal
 journal = Journal(Path(sys.argv[1]))
 for step in range(1000):
     journal.write(StepDone(step=step, loss=step / 7))
-os.kill(os.getpid(), signal.SIGKILL)
+    if sys.argv[2] == "slow" and step == 3:
+        break
+    if sys.argv[2] == "slow":
+        time.sleep(LONGEST_WAIT_S)
+if sys.argv[2] == "bad":
+    journal.write(StepBad(step=1000, kind="loss", name="loss"))
+if sys.argv[2] == "forked" and os.fork():
+    os.wait()
+elif sys.argv[2] == "forked":
+    journal.close()
+    os._exit(0)
+if sys.argv[2] not in ("ends", "forked"):
+    os.kill(os.getpid(), signal.SIGKILL)
 """
+STEPS = tuple(StepDone(step=step, loss=step / 7) for step in range(1000))
 
 
-def test_sigkill_loses_nothing(tmp_path: Path) -> None:
-    """Every event that `write` returned from is there."""
+def recorded(tmp_path: Path, how: str, status: int) -> tuple[Event, ...]:
+    """What is in the journal of a program that ended like that."""
     path = journal_path(tmp_path)
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
-    assert ended.returncode == -signal.SIGKILL
+    ended = subprocess.run([sys.executable, "-c", WRITES, str(path), how], check=False)
+    assert ended.returncode == status
     reading = read(path)
-    assert reading.events == tuple(StepDone(step=step, loss=step / 7) for step in range(1000))
     assert reading.unreadable == ()
+    return reading.events
+
+
+def test_sigkill_loses_half_a_second_of_healthy_steps_at_most(tmp_path: Path) -> None:
+    """What is there is the beginning."""
+    events = recorded(tmp_path, "at once", -signal.SIGKILL)
+    assert 1 <= len(events) < len(STEPS)  # a thousand steps take a few milliseconds
+    assert events == STEPS[: len(events)]
+
+
+def test_sigkill_loses_no_slow_step(tmp_path: Path) -> None:
+    """Each is written when it is recorded."""
+    assert recorded(tmp_path, "slow", -signal.SIGKILL) == STEPS[:4]
+
+
+def test_sigkill_loses_nothing_after_a_bad_step(tmp_path: Path) -> None:
+    """It is written at once, after all that was recorded before."""
+    bad = StepBad(step=1000, kind="loss", name="loss")
+    assert recorded(tmp_path, "bad", -signal.SIGKILL) == (*STEPS, bad)
+
+
+def test_journal_that_nobody_closed_is_whole(tmp_path: Path) -> None:
+    """When the process ends by itself."""
+    assert recorded(tmp_path, "ends", 0) == STEPS
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_child_does_not_write_the_steps_of_its_parent(tmp_path: Path) -> None:
+    """Nothing is there twice."""
+    assert recorded(tmp_path, "forked", 0) == STEPS
 
 
 def test_the_name_tells_the_rank(tmp_path: Path) -> None:

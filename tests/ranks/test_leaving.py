@@ -15,7 +15,10 @@ Start = Callable[..., Any]  # starts a program of several ranks; see conftest
 
 @pytest.mark.parametrize(("leaves", "status"), [("raises", 1), ("killed", -signal.SIGKILL)])
 def test_other_rank_ends_too(leaves: str, status: int, supervised: Start, tmp_path: Path) -> None:
-    """With a status that is neither success nor an incident; both journals hold the steps that were made."""
+    """With a status that is neither success nor an incident; the journals hold the steps that were made.
+
+    A rank that is killed takes half a second of its healthy steps with it.
+    """
     out = tmp_path / "out"
     ended = supervised("leaver", out=out, LEAVES=leaves)
     assert ended.statuses[1] == status, ended.said
@@ -23,8 +26,11 @@ def test_other_rank_ends_too(leaves: str, status: int, supervised: Start, tmp_pa
     assert not (out / "incident.json").exists()
     for rank in range(2):
         events = [json.loads(line) for line in (out / f"journal-rank{rank}.jsonl").read_text().splitlines()]
-        assert [event["n"] for event in events if event["e"] == "step"] == [0, 1, 2]
-        assert (events[-1]["e"] == "end") == (rank == 0 or leaves == "raises")
+        is_whole = rank == 0 or leaves == "raises"
+        steps = [event["n"] for event in events if event["e"] == "step"]
+        assert steps == list(range(3 if is_whole else len(steps)))
+        assert len(steps) > 0
+        assert (events[-1]["e"] == "end") == is_whole
     if leaves == "raises":
         assert "ValueError: rank 1 cannot read its data" in ended.stderr[1]
         assert "evenkeel" not in ended.stderr[1].replace(str(Path(__file__).parent), "")

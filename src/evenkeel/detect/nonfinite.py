@@ -51,10 +51,13 @@ class Sighting:
 
 
 def suspicious(flags: Sequence[Tensor]) -> bool:
-    """Whether any of these 0-d tensors is not finite. Cost: one host sync on an accelerator."""
-    if len(flags) > 1 and any(flag.is_cuda for flag in flags):
-        return not math.isfinite(float(torch.stack([f.double() for f in flags]).sum()))
-    return not all(math.isfinite(float(flag)) for flag in flags)
+    """Whether the sum of these 0-d tensors is not finite: never False when one of them is not.
+
+    Cost: one host sync on an accelerator.
+    """
+    if len(flags) > 1 and flags[-1].is_cuda:
+        return not math.isfinite(float(torch.stack([f.to(flags[-1].device, torch.float64) for f in flags]).sum()))
+    return not math.isfinite(sum(map(float, flags)))
 
 
 def glimpse(losses: Sequence[Tensor]) -> Sighting:

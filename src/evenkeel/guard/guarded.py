@@ -21,10 +21,12 @@ from evenkeel.guard.loop import Loop
 from evenkeel.guard.replaying import Replaying
 from evenkeel.guard.watching import Noting, Watching
 from evenkeel.locate.observation import Observation
+from evenkeel.step.device import honours_found_inf
 from evenkeel.step.listener import ClearedTo, Schedule
 from evenkeel.step.updater import ByHand, Updater, withhold
 from evenkeel.tensors.trees import same_tensors
 
+_STILL = (Replaying, Leaving)
 _UPDATE_AT_FAULT = "not repeated: the update was at fault, and it has been made"
 _RUN_GOES_ON = "not repeated here: the run goes on"
 
@@ -63,9 +65,12 @@ class GuardedLoop:
 
     def batch_again(self, source: Hashable) -> tuple[object] | None:
         """See `StepListener`."""
-        self._next_step_shows()
+        if self._state is not self._watching or self._by_hand is not None:
+            self._next_step_shows()
         if isinstance(self._state, Replaying):
             return self._state.batch_again(source)
+        if not self._late.owed:
+            return None
         owed = self._late.batch_owed(source)
         if owed is None:
             return None
@@ -75,20 +80,25 @@ class GuardedLoop:
     def batch_handed_out(self, source: Hashable, batch: object) -> None:
         """See `StepListener`."""
         if not isinstance(self._state, Replaying):
-            self._get_to_know()
+            if not self._is_known:
+                self._get_to_know()
             self.loop.batch_handed_out(source, batch)
 
     def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
         """See `StepListener`."""
-        self._get_to_know()
-        self._next_step_shows()
+        if not self._is_known:
+            self._get_to_know()
+        if self._state is not self._watching or self._by_hand is not None:
+            self._next_step_shows()
         self.loop.heard_loss(losses)
         self._backward_from = losses
 
     def backward_ended(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None) -> None:
         """See `StepListener`."""
-        updater = self._hands.updater_after(self._backward_from, leaves, gradients)
-        self._backward_from = ()
+        losses, self._backward_from = self._backward_from, ()
+        if self._hands.are_at_work is False:
+            return
+        updater = self._hands.updater_after(losses, leaves, gradients)
         if updater is not None and self.only is None:
             self._state.before_update(updater)
             self._by_hand = updater
@@ -97,7 +107,7 @@ class GuardedLoop:
 
     def loss_scaled(self, loss: Tensor, product: Tensor) -> None:
         """See `StepListener`."""
-        self.loop.losses.scaled(loss, product)
+        self.loop.heard.scaled(loss, product)
 
     def scaler_steps(self, scaler: GradScaler) -> None:
         """See `StepListener`."""
@@ -109,9 +119,10 @@ class GuardedLoop:
 
     def gradients_cleared(self, to: ClearedTo) -> None:
         """See `StepListener`."""
-        self._end_by_hand()
-        if self.holds_still():  # the window is that of the bad step, and stays so
-            self.loop.forget_step()
+        if self._by_hand is not None:
+            self._end_by_hand()
+        if isinstance(self._state, _STILL):  # the window is that of the bad step, and stays so
+            self.loop.heard.clear()
         else:
             self.loop.gradients_cleared(to)
 
@@ -121,7 +132,7 @@ class GuardedLoop:
             if not self._is_known:
                 self._get_to_know()
             self._hands.are_at_work = False
-            if self._state is self._watching and self.loop.judge.can_be_late(updater) and self._may_be_late(updater):
+            if self._state is self._watching and honours_found_inf(updater) and self._may_be_late(updater):
                 self._state = self._late
             self._state.before_update(updater)
 
@@ -150,7 +161,7 @@ class GuardedLoop:
 
     def holds_still(self) -> bool:
         """See `StepListener`."""
-        return isinstance(self._state, Replaying | Leaving)
+        return isinstance(self._state, _STILL)
 
     def finish(self, how: str = "the loop ended") -> None:
         """The program ended: a replay that is still waited for will not come."""
@@ -159,10 +170,12 @@ class GuardedLoop:
             self._late.finish()
         if isinstance(self._state, Replaying):
             self._state.give_up(f"{how} before the step came again")
+        self._journal.flush()
 
     def _may_be_late(self, updater: Updater) -> bool:
         """Whether the verdict on this update may arrive after it: nobody else has to know it before."""
-        return self._policy.name != "observe" and not self._ranks.share(updater)
+        alone = self._policy.name != "observe" and not self._ranks.share(updater)
+        return alone and self.loop.judge.can_be_late(updater)
 
     def _get_to_know(self) -> None:
         if not self._is_known:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from evenkeel.detect.nonfinite import Namer, Sighting, Watched, look, look_at_parameters, suspicious
-from evenkeel.guard.losses import Losses
+from evenkeel.guard.heard import Heard
 from evenkeel.step.device import honours_found_inf
 from evenkeel.step.scalers import judged_by_scaler
 from evenkeel.step.snapshot import BufferCopy
@@ -24,71 +24,63 @@ class Judge:
     where these are asked for. Memory: a copy of the buffers that are judged.
     """
 
-    def __init__(self, losses: Losses, name_of: Namer) -> None:
-        """Judge the step whose losses these are."""
-        self._losses = losses
+    def __init__(self, heard: Heard, name_of: Namer) -> None:
+        """Judge the step of which this was heard."""
+        self._heard = heard
         self._name_of = name_of
-        self._num_judged_losses = 0
+        self.num_losses_judged = 0  # before the update
         self._parameters: dict[int, Parameters] = {}
+        self._latest: Parameters | None = None
         self._buffers: tuple[Tensor, ...] = ()
         self._present_buffers = BufferCopy()
-        self._clipped: Sequence[Tensor] = ()  # gradients whose norm was found finite, or is about to be read:
-        self._norm: Tensor | None = None
-        self._seen_at_clipping: Sighting | None = None
 
     def know_buffers(self, buffers: tuple[Tensor, ...]) -> None:
         """Judge these from now on."""
         self._buffers = buffers
         self._present_buffers.watch(buffers)
 
-    def forget_norm(self) -> None:
-        """Gradients are about to change, or belong to no step any more."""
-        self._clipped, self._norm = (), None
-        self._seen_at_clipping = None
-
     def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
         """Judge gradients by the norm that the script took of them, before it multiplies them."""
         if norm.is_cuda and normed is not None:  # it is read with the other flags: no host sync here
-            self._clipped, self._norm = normed, norm.detach()
+            self._heard.clipped, self._heard.norm = normed, norm.detach()
         elif not suspicious([local(norm.detach())]):
-            self._clipped = normed or ()
+            self._heard.clipped = normed or ()
         else:
             gradients = [(p, p.grad) for p in parameters if p.grad is not None]
-            self._seen_at_clipping = look(Watched(self._losses.now, gradients, norm.detach()), self._name_of)
+            self._heard.bad_at_clipping = look(Watched(self._heard.losses, gradients, norm.detach()), self._name_of)
 
     def step(self, updater: Updater) -> Sighting | None:
         """Judge losses, the gradients of this updater, and buffers."""
-        self._num_judged_losses = self._losses.num_heard
-        if self._seen_at_clipping is None and not suspicious(self.flags(updater)):
+        self.num_losses_judged = self._heard.num_losses
+        if self._heard.bad_at_clipping is None and not suspicious(self.flags(updater)):
             return None
         return self.exactly(updater)
 
     def exactly(self, updater: Updater) -> Sighting | None:
         """The same, whatever a sum or a scaler said of it."""
-        if self._seen_at_clipping is not None:
-            return self._seen_at_clipping
+        if self._heard.bad_at_clipping is not None:
+            return self._heard.bad_at_clipping
         gradients = updater.gradients if isinstance(updater, ByHand) else self._known(updater).with_gradient()
-        return look(Watched(self._losses.now, gradients, buffers=self._buffers), self._name_of)
+        return look(Watched(self._heard.losses, gradients, buffers=self._buffers), self._name_of)
 
     def flags(self, updater: Updater) -> list[Tensor]:
         """0-d tensors, one of which is not finite when a loss, gradient or buffer is not. No host sync."""
-        return self._losses.flags() + self._flags_of_gradients(updater) + self._flags_of_buffers()
+        flags = self._heard.flags + self._flags_of_gradients(updater)
+        return flags + self._flags_of_buffers() if self._buffers else flags
 
     def losses_alone(self, updater: Updater) -> Sighting | None:
         """Judge losses where a scaler has judged the gradients, and found one that is not finite."""
-        if not suspicious(self._losses.flags()):
+        if not suspicious(self._heard.flags):
             return None
         seen = self.exactly(updater)
         return seen if seen is not None and seen.symptom.kind == "loss" else None
 
     def last_evaluation(self, updater: Updater) -> Sighting | None:
         """Judge the loss that a closure returned last inside the update, unless a line search may have dismissed it."""
-        if self._losses.num_heard == self._num_judged_losses:
-            return None
         searches = any(group.get("line_search_fn") is not None for group in updater.param_groups)
-        if searches or not suspicious(self._losses.flags()):
+        if searches or not suspicious(self._heard.flags):
             return None
-        return look(Watched(self._losses.now), self._name_of)
+        return look(Watched(self._heard.losses), self._name_of)
 
     def update(self, updater: Updater) -> Sighting | None:
         """Judge the parameters of this updater."""
@@ -113,10 +105,15 @@ class Judge:
         return parameters.are_plain and parameters.all[0].is_cuda
 
     def _known(self, updater: Updater) -> Parameters:
+        if self._latest is None or self._latest.updater is not updater:
+            self._latest = self._remembered(updater)
+        self._latest.refresh()
+        return self._latest
+
+    def _remembered(self, updater: Updater) -> Parameters:
         known = self._parameters.get(key_of(updater))
         if known is None or known.updater is not updater:
             known = self._parameters[key_of(updater)] = Parameters(updater)
-        known.refresh()
         return known
 
     def _flags_of_gradients(self, updater: Updater) -> list[Tensor]:
@@ -127,16 +124,14 @@ class Judge:
             gradients = [gradient for _, gradient in updater.gradients]
         else:
             gradients = parameters.gradients()
-        clipped = self._clipped
+        clipped = self._heard.clipped
         if not gradients or (len(clipped) == len(gradients) and all(map(operator.is_, clipped, gradients))):
-            return [] if self._norm is None else [self._norm]
+            return [] if self._heard.norm is None else [self._heard.norm]
         if parameters.are_plain and not gradients[0].requires_grad:
             return totals(gradients)
         flag = suspicion(gradients)
         return [] if flag is None else [flag]
 
     def _flags_of_buffers(self) -> list[Tensor]:
-        if not self._buffers:
-            return []
         self._present_buffers.refresh()
         return [flat.sum() for flat in self._present_buffers.flat]

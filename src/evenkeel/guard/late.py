@@ -62,11 +62,11 @@ class LateWatching:
         self._left_out: LeftOutIf | None = None
         self._withheld: Withheld | None = None
         self._moved: list[ScheduleState] = []
-        self._owed: dict[Hashable, deque[HandOut]] = defaultdict(deque)
+        self.owed: dict[Hashable, deque[HandOut]] = defaultdict(deque)
 
     def batch_owed(self, source: Hashable) -> HandOut | None:
         """A batch of the step that was computed after the bad one, and never applied."""
-        return self._owed[source].popleft() if self._owed.get(source) else None
+        return self.owed[source].popleft() if self.owed.get(source) else None
 
     def schedule_moves(self, schedule: Schedule) -> None:
         """It belongs to a step whose verdict is not there yet."""
@@ -87,7 +87,8 @@ class LateWatching:
         if not self._is_for_device:
             self._at_once.before_update(updater)
             return
-        self._loop.note_first_peak(updater)
+        if not self._loop.peaks:
+            self._loop.note_peak(updater)
         with torch.no_grad():
             flags = self._loop.judge.flags(updater)
             self._flag = _sum_of(flags) if flags else None
@@ -120,7 +121,7 @@ class LateWatching:
 
     def _sent(self, updater: Updater) -> Unread:
         made = self._loop.flags_of_update_when_due(updater)
-        losses = tuple(self._loop.losses.now)
+        losses = tuple(self._loop.heard.losses)
         nothing = torch.zeros((), dtype=torch.float64)
         flag = nothing if self._flag is None else self._flag
         loss = losses[-1].sum().real if losses else nothing
@@ -145,7 +146,7 @@ class LateWatching:
         flag, made, loss = unread.reading.numbers()
         if math.isfinite(flag) and math.isfinite(made):
             self._moved.clear()
-            self._loop.losses.past.append(loss)
+            self._loop.heard.past.append(loss)
             self._journal.write(StepDone(step=unread.step, loss=loss if unread.losses else None))
             return False
         self._bad = unread
@@ -155,7 +156,7 @@ class LateWatching:
         """Stand before the bad step's update again, with the step after it to be done once more."""
         self._bad = None
         for hand_out in self._loop.window.consumed:
-            self._owed[hand_out.source].append(hand_out)
+            self.owed[hand_out.source].append(hand_out)
         for state in reversed(self._moved):
             state.put_back()
         self._moved.clear()

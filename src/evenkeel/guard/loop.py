@@ -12,8 +12,8 @@ from torch.amp.grad_scaler import GradScaler
 from evenkeel.casefile import Scene
 from evenkeel.core.settings import EACH_TENTH_STEP, Every
 from evenkeel.detect.nonfinite import Sighting, worst
+from evenkeel.guard.heard import Heard
 from evenkeel.guard.judge import Judge
-from evenkeel.guard.losses import Losses
 from evenkeel.locate.modules import Names
 from evenkeel.step.listener import ClearedTo
 from evenkeel.step.scalers import scale_after_refusal
@@ -38,14 +38,15 @@ class Loop:
         self.buffers = BufferCopy()
         self._spare_buffers = BufferCopy()  # where verdicts arrive late, two steps are in flight
         self.names = Names(())
-        self.losses = Losses()
-        self.judge = Judge(self.losses, self.name_of)
+        self.heard = Heard()
+        self.judge = Judge(self.heard, self.name_of)
         self.updaters: dict[int, Updater] = {}
+        self._latest_updater: Updater | None = None
         self.scaler: GradScaler | None = None  # the one that stepped last
         self._find_roots = find_roots
         self._parameters_due = parameters
         self._first_unjudged = 0
-        self._peaks: deque[Tensor] = deque(maxlen=_REMEMBERED)  # read when somebody asks
+        self.peaks: deque[Tensor] = deque(maxlen=_REMEMBERED)  # read when somebody asks
 
     def get_to_know(self) -> None:
         """Find the models: their names, and the buffers that a step may change.
@@ -71,25 +72,23 @@ class Loop:
     def heard_loss(self, losses: Sequence[Tensor]) -> None:
         """Note what backward starts from."""
         self.window.backward_began()
-        self.losses.heard(losses)
-        self.judge.forget_norm()
+        self.heard.more(losses)
 
     def gradients_cleared(self, to: ClearedTo) -> None:
         """Losses and batches so far were thrown away, or applied already."""
-        self.forget_step()
+        self.heard.clear()
         self.window.gradients_cleared(to)
-
-    def forget_step(self) -> None:
-        """Losses and norms so far belong to no step."""
-        self.losses.clear()
-        self.judge.forget_norm()
 
     def scale_after_refusal(self) -> float:
         """What a scaler that has just refused an update lowers its scale to; NaN when none did."""
         return math.nan if self.scaler is None else scale_after_refusal(self.scaler)
 
-    def judge_update_when_due(self, updater: Updater) -> Sighting | None:
-        """Judge the parameters of this updater, if the schedule says so."""
+    def judge_update(self, updater: Updater) -> Sighting | None:
+        """Judge what a closure returned inside the update, and the parameters if the schedule says so."""
+        if self.judge.num_losses_judged != self.heard.num_losses:
+            made = self.judge.last_evaluation(updater)
+            if made is not None:
+                return made
         if not self._parameters_due.is_due(self.step):
             return None
         made = self.judge.update(updater)
@@ -108,7 +107,6 @@ class Loop:
 
     def close_unread_step(self, updater: Updater) -> None:
         """An update was sent to the device: count it. Its buffers are kept until its verdict is there."""
-        self.note_peak(updater)
         self.buffers, self._spare_buffers = self._spare_buffers, self.buffers
         self._end_step(updater)
 
@@ -120,20 +118,12 @@ class Loop:
 
     def close_step(self, updater: Updater) -> float | None:
         """An update was made: count it, remember its loss (returned), begin the next window."""
-        self.note_peak(updater)
-        loss = self.losses.close()
         self._end_step(updater)
-        return loss
-
-    def note_first_peak(self, updater: Updater) -> None:
-        """Before the first update, so that growth can be told from the start."""
-        if not self._peaks:
-            self._peaks.append(worst(parameters_of(updater)))
+        return self.heard.close()
 
     def note_peak(self, updater: Updater) -> None:
-        """After steps 0, 1, 2, 4, 8, ...: it costs a pass over the parameters."""
-        if self.step & (self.step - 1) == 0:
-            self._peaks.append(worst(parameters_of(updater)))
+        """Remember how large parameters are now. Cost: a pass over them."""
+        self.peaks.append(worst(parameters_of(updater)))
 
     def leave_out(self, updater: Updater) -> None:
         """An update was not made and will not be: count it and begin the next window."""
@@ -143,7 +133,7 @@ class Loop:
         """Gradients as they were when the step began: as the loop's own `zero_grad()` leaves them."""
         forget = {"none": drop_gradients, "zero": zero_gradients}[self.window.cleared_to]
         forget((*self.updaters.values(), updater))
-        self.forget_step()
+        self.heard.clear()
 
     def scene(self, updater: Updater) -> Scene:
         """What is known at the step under way."""
@@ -152,8 +142,8 @@ class Loop:
             first_unjudged=self._first_unjudged,
             names=self.names,
             hand_outs=self.window.consumed,
-            losses=tuple(self.losses.past),
-            weight_peaks=tuple(float(peak) for peak in (*self._peaks, worst(parameters_of(updater)))),
+            losses=tuple(self.heard.past),
+            weight_peaks=tuple(float(peak) for peak in (*self.peaks, worst(parameters_of(updater)))),
         )
 
     def name_of(self, tensor: Tensor) -> str:
@@ -168,12 +158,19 @@ class Loop:
         return f"tensor of shape {tuple(tensor.shape)}"
 
     def _end_step(self, updater: Updater) -> None:
+        if not self.step & (self.step - 1):  # 0, 1, 2, 4, 8, ...
+            self.note_peak(updater)
         self.step += 1
-        self.forget_step()
+        self.heard.clear()
         self.window.updated(id(updater))
-        newcomer = self.updaters.get(key_of(updater)) is not updater
-        self.updaters[key_of(updater)] = updater
-        if newcomer and any(self.names.of_tensor(p) is None for p in parameters_of(updater)):
+        if updater is not self._latest_updater and self._is_stranger(updater):
             self.get_to_know()
         else:
             self.buffers.refresh()
+
+    def _is_stranger(self, updater: Updater) -> bool:
+        """Whether it is new, and works on parameters of modules that are not known either."""
+        self._latest_updater = updater
+        is_new = self.updaters.get(key_of(updater)) is not updater
+        self.updaters[key_of(updater)] = updater
+        return is_new and any(self.names.of_tensor(p) is None for p in parameters_of(updater))

@@ -11,20 +11,16 @@ class Patience:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._in_a_row = 0
+        self.num_refused = 0  # since the last update that was made
 
     def is_over(self, scale: float) -> bool:
         """Whether this refusal, which lowers the scale to `scale`, is one too many.
 
-        It is told once, until an update is made.
+        It is told once, until `num_refused` is 0 again.
         """
-        self._in_a_row += 1
-        if self._in_a_row > IN_A_ROW:
+        self.num_refused += 1
+        if self.num_refused > IN_A_ROW:
             return False
         if scale < FLOOR:
-            self._in_a_row = IN_A_ROW
-        return self._in_a_row == IN_A_ROW
-
-    def updated(self) -> None:
-        """An update was made."""
-        self._in_a_row = 0
+            self.num_refused = IN_A_ROW
+        return self.num_refused == IN_A_ROW

@@ -96,7 +96,7 @@ class Replaying:
             self._begin_as_it_ran()
         else:
             self.rewind.put_back()
-            self._loop.losses.clear()
+            self._loop.heard.clear()
 
     def give_up(self, why: str) -> None:
         """End without a repeated step."""

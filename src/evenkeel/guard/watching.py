@@ -52,7 +52,8 @@ class Watching:
 
     def before_update(self, updater: Updater) -> None:
         """Judge the step that is about to be applied."""
-        self._loop.note_first_peak(updater)
+        if not self._loop.peaks:  # before the first update, so that growth can be told from the start
+            self._loop.note_peak(updater)
         self._sighting = self._made or self._loop.judge.step(updater)
         if self._sighting is not None and self._made is None and self._loop.unjudged:
             self._made = self._loop.judge.update(updater)  # an update that nobody looked at may be to blame
@@ -76,8 +77,10 @@ class Watching:
             if self._refused_too_often(updater):
                 return
         else:
-            self._patience.updated()
-            self._judge_update(updater)
+            self._patience.num_refused = 0
+            made = self._loop.judge_update(updater)
+            if made is not None:
+                self._update_at_fault(made, updater)
         step = self._loop.step
         self._journal.write(StepDone(step=step, loss=self._loop.close_step(updater)))
 
@@ -98,11 +101,10 @@ class Watching:
         self._found(self._loop.judge.exactly(updater), updater)
         return True
 
-    def _judge_update(self, updater: Updater) -> None:
-        made = self._loop.judge.last_evaluation(updater) or self._loop.judge_update_when_due(updater)
-        if made is not None and self._ranks.share(updater):
+    def _update_at_fault(self, made: Sighting, updater: Updater) -> None:
+        if self._ranks.share(updater):
             self._made = made  # told with the next verdict, so that all ranks hear of it in the same step
-        elif made is not None:
+        else:
             self._born_in_update(made, updater)
 
 

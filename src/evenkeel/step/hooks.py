@@ -123,8 +123,11 @@ def losses_heard(listener: StepListener) -> Iterator[None]:
                 original(tensors, *args, **kwargs)
                 return
             listener.backward_begins(_losses(tensors))
-            with _noted(under_way):
+            under_way.append(None)
+            try:
                 original(tensors, *args, **kwargs)
+            finally:
+                under_way.pop()
             listener.backward_ended((), None)
 
         return backward
@@ -142,8 +145,11 @@ def losses_heard(listener: StepListener) -> Iterator[None]:
             if create_graph or under_way or not _are_leaves(leaves):
                 return original(outputs, inputs, grad_outputs, retain_graph, create_graph, **more)
             listener.backward_begins(_losses(outputs))
-            with _noted(under_way):
+            under_way.append(None)
+            try:
                 gradients = original(outputs, inputs, grad_outputs, retain_graph, create_graph, **more)
+            finally:
+                under_way.pop()
             listener.backward_ended(leaves, [g for g in gradients if isinstance(g, Tensor)])
             return gradients
 
@@ -197,18 +203,11 @@ def _several(tensors: Any) -> tuple[Any, ...]:
     return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
 
 
-@contextmanager
-def _noted(under_way: list[object]) -> Iterator[None]:
-    under_way.append(None)
-    try:
-        yield
-    finally:
-        under_way.pop()
-
-
 def _losses(outputs: Any) -> tuple[Tensor, ...]:
     """What has values among them; an edge of the graph has none."""
-    return tuple(t for t in _several(outputs) if isinstance(t, Tensor))
+    if isinstance(outputs, Tensor):
+        return (outputs,)
+    return tuple(t for t in outputs if isinstance(t, Tensor))
 
 
 def _are_leaves(inputs: tuple[Any, ...]) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenkeel.step.generators import numpy_mark, python_mark
+from evenkeel.step.generators import Mark, mark_of_generators
 
 
 @dataclass(slots=True)  # not frozen: making a frozen one takes three times as long, in every step
@@ -22,7 +22,7 @@ class RandomState:
     numpy: dict[str, object]
     torch_cpu: Tensor
     devices: tuple[Tensor, ...]
-    marks: tuple[object, object] = (None, None)  # of Python's and NumPy's generators; see `generators`
+    mark: Mark | None = None  # of Python's and NumPy's generators
 
     @classmethod
     def capture(cls, earlier: RandomState | None = None) -> RandomState:
@@ -30,18 +30,16 @@ class RandomState:
 
         Cost: 5 µs when neither Python's nor NumPy's generator was drawn from, 100 µs when both were.
         """
-        marks = (python_mark(), numpy_mark())
-        old = earlier if earlier is not None else _NOTHING
-        python_kept = marks[0] is not None and marks[0] == old.marks[0]
+        mark = mark_of_generators()
+        devices = tuple(torch.cuda.get_rng_state_all()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+        own = torch.default_generator.get_state()
+        if earlier is None or mark is None or earlier.mark is None:
+            return cls(random.getstate(), np.random.get_state(legacy=False), own, devices, mark)
+        python = earlier.python if mark[0] == earlier.mark[0] else random.getstate()
         # a kept normal number may be handed out without a draw
-        numpy_kept = marks[1] is not None and marks[1] == old.marks[1] and not old.numpy["has_gauss"]
-        return cls(
-            python=old.python if python_kept else random.getstate(),
-            numpy=old.numpy if numpy_kept else np.random.get_state(legacy=False),
-            torch_cpu=torch.get_rng_state(),
-            devices=_device_states(),
-            marks=marks,
-        )
+        numpy_kept = mark[1] == earlier.mark[1] and not earlier.numpy["has_gauss"]
+        numpy = earlier.numpy if numpy_kept else np.random.get_state(legacy=False)
+        return cls(python, numpy, own, devices, mark)
 
     def as_plain(self) -> dict[str, Any]:
         """The states as JSON values, for another process."""
@@ -74,9 +72,6 @@ class RandomState:
         torch.set_rng_state(self.torch_cpu)
         if self.devices:
             torch.cuda.set_rng_state_all(list(self.devices))
-
-
-_NOTHING = RandomState(python=(), numpy={}, torch_cpu=torch.empty(0), devices=())
 
 
 class BufferCopy:
@@ -119,9 +114,3 @@ def _room_for(buffers: list[Tensor]) -> Tensor:
 def _views(flat: Tensor, buffers: list[Tensor]) -> list[Tensor]:
     parts = torch.split(flat, [b.numel() for b in buffers])
     return [part.view(b.shape) for part, b in zip(parts, buffers, strict=True)]
-
-
-def _device_states() -> tuple[Tensor, ...]:
-    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        return ()
-    return tuple(torch.cuda.get_rng_state_all())

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from evenkeel.tensors.measure import is_plain
+
+# what is asked in every step, without a Python call for each parameter
+_PARAMS = operator.itemgetter("params")
+_GRADIENT = operator.attrgetter("grad")
+_EXISTS = partial(operator.is_not, None)
 
 
 class Updater(Protocol):
@@ -37,7 +44,7 @@ def key_of(updater: Updater) -> int:
 
 def parameters_of(updater: Updater) -> list[Tensor]:
     """Every parameter of every group."""
-    return [p for group in updater.param_groups for p in group["params"]]
+    return list(chain.from_iterable(map(_PARAMS, updater.param_groups)))
 
 
 def drop_gradients(updaters: Iterable[Updater]) -> None:
@@ -82,7 +89,7 @@ class Parameters:
 
     def gradients(self) -> list[Tensor]:
         """The gradients that there are."""
-        return [g for p in self.all if (g := p.grad) is not None]
+        return list(filter(_EXISTS, map(_GRADIENT, self.all)))
 
 
 class HiddenGradients:

@@ -82,9 +82,11 @@ class Window:
             self.num_updates = len(self.updates)
             self.hand_outs.clear()
             self.updates.clear()
+        elif self.hand_outs:
+            self.hand_outs = [h for h in self.hand_outs if not h.spent]
         hand_out = HandOut.of(source, batch, self.latest)
         self.latest = hand_out.random
-        self.hand_outs = [*(h for h in self.hand_outs if not h.spent), hand_out]
+        self.hand_outs.append(hand_out)
         if len(self.hand_outs) > _MOST_UNUSED:
             self._forget_unused()
         return is_first

@@ -49,7 +49,7 @@ def totals(tensors: Sequence[Tensor]) -> list[Tensor]:
     """
     if tensors and tensors[0].is_cuda and all(t.layout == torch.strided for t in tensors):
         return [torch.stack(torch._foreach_norm(list(tensors), float("inf"))).max()]
-    return [t.sum() for t in tensors]
+    return list(map(Tensor.sum, tensors))
 
 
 def suspicion(tensors: Iterable[Tensor]) -> Tensor | None:

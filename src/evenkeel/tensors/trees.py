@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeGuard
 
 from torch import Tensor
 from torch.utils._pytree import tree_map  # the registry that torch itself and its users extend
+
+_version_of = operator.attrgetter("_version")
+_ONLY_TENSORS = {Tensor}
 
 
 def named_tensors(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
@@ -40,13 +44,13 @@ def _parts(value: object) -> Iterable[tuple[str, object]]:
 def versions_in(value: object) -> tuple[int, ...]:
     """How often each tensor in nested containers was written to, in a fixed order."""
     if is_flat(value):
-        return tuple([t._version for t in value])
+        return tuple(map(_version_of, value))
     return tuple(t._version for _, t in named_tensors(value, ""))
 
 
 def is_flat(value: object) -> TypeGuard[list[Tensor]]:
-    """Whether it is a list of tensors and nothing else: what most loaders give."""
-    return type(value) is list and all([isinstance(part, Tensor) for part in value])
+    """Whether it is a list of plain tensors and nothing else: what most loaders give."""
+    return type(value) is list and set(map(type, value)) == _ONLY_TENSORS
 
 
 def same_tensors(value: object) -> object:
