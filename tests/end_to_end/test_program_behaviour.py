@@ -157,13 +157,16 @@ def test_module_behaves_as_without_us(project: Callable[..., Path], tmp_path: Pa
     assert ended(watched) == (status, stdout, own)
 
 
-WAITING = SETUP + """
+WAITING = (
+    SETUP
+    + """
 import signal, sys, threading, time
 HANDLER
 train()
-threading.Timer(1, print, ["ready"], {"flush": True}).start()  # by then the main thread sleeps, and is interrupted there
+threading.Timer(1, print, ["ready"], {"flush": True}).start()  # then the main thread sleeps: it is hit there
 time.sleep(90)
 """
+)
 HANDLING = "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number - 10))"
 
 
