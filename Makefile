@@ -50,11 +50,12 @@ check: setup  ## lint, formatting, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# All three run, whatever the first ones say; ARGS go to the scores.
+# All run, whatever the first ones say; ARGS go to the scores.
 bench: setup $(RIVALS)  ## score evenkeel on the planted cases, measure what it costs, beside other tools
 	@status=0; \
 	OMP_NUM_THREADS=1 $(BIN)/python bench/score_cases.py $(ARGS) || status=1; \
 	$(BIN)/python bench/overhead.py || status=1; \
+	$(BIN)/python bench/ranks.py || status=1; \
 	$(BIN)/python bench/gpu.py || status=1; \
 	exit $$status
 

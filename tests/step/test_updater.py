@@ -6,7 +6,15 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from evenkeel.step.updater import ByHand, HiddenGradients, KeptParameters, Parameters, drop_gradients, withhold
+from evenkeel.step.updater import (
+    ByHand,
+    HiddenGradients,
+    KeptParameters,
+    Parameters,
+    drop_gradients,
+    gradients_of,
+    withhold,
+)
 from evenkeel.step.updater import zero_gradients as fill_with_zeros
 
 
@@ -17,13 +25,11 @@ def test_parameters_are_listed_again_when_groups_change() -> None:
     known = Parameters(optimizer)
     assert known.are_plain
     optimizer.add_param_group({"params": [second]})
-    known.refresh()
-    assert [id(p) for p in known.all] == [id(first), id(second)]
+    assert [id(p) for p in known.present()] == [id(first), id(second)]
     optimizer.param_groups[1]["params"][0] = third
-    known.refresh()
-    assert known.all[1] is third
+    assert known.present()[1] is third
     optimizer.param_groups[1]["params"] = [nn.Parameter(torch.ones(2, dtype=torch.float16))]
-    known.refresh()
+    known.present()
     assert not known.are_plain
 
 
@@ -32,7 +38,7 @@ def test_only_gradients_that_exist_are_listed() -> None:
     used, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
     used.grad = torch.ones(2)
     known = Parameters(SGD([used, unused], lr=0.1))
-    assert [id(g) for g in known.gradients()] == [id(used.grad)]
+    assert [id(g) for g in gradients_of(known.present())] == [id(used.grad)]
     assert [(id(p), id(g)) for p, g in known.with_gradient()] == [(id(used), id(used.grad))]
 
 

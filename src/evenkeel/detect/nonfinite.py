@@ -57,7 +57,7 @@ def suspicious(flags: Sequence[Tensor]) -> bool:
     """
     if len(flags) > 1 and flags[-1].is_cuda:
         return not math.isfinite(float(torch.stack([f.to(flags[-1].device, torch.float64) for f in flags]).sum()))
-    return not math.isfinite(sum(map(float, flags)))
+    return not math.isfinite(sum(map(Tensor.item, flags)))
 
 
 def glimpse(losses: Sequence[Tensor]) -> Sighting:

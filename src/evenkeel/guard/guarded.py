@@ -21,7 +21,6 @@ from evenkeel.guard.loop import Loop
 from evenkeel.guard.replaying import Replaying
 from evenkeel.guard.watching import Noting, Watching
 from evenkeel.locate.observation import Observation
-from evenkeel.step.device import honours_found_inf
 from evenkeel.step.listener import ClearedTo, Schedule
 from evenkeel.step.updater import ByHand, Updater, withhold
 from evenkeel.tensors.trees import same_tensors
@@ -45,6 +44,7 @@ class GuardedLoop:
         self._hands = Hands()
         self._by_hand: ByHand | None = None  # an update by hand is under way
         self._backward_from: tuple[Tensor, ...] = ()
+        self._judged_at_once: Updater | None = None  # the last one that cannot be judged late
         self._is_known = False
         self._num_skipped = 0
         self._watching = Watching(
@@ -132,8 +132,8 @@ class GuardedLoop:
             if not self._is_known:
                 self._get_to_know()
             self._hands.are_at_work = False
-            if self._state is self._watching and honours_found_inf(updater) and self._may_be_late(updater):
-                self._state = self._late
+            if self._state is self._watching and updater is not self._judged_at_once:
+                self._choose(updater)
             self._state.before_update(updater)
 
     def evaluation_begins(self) -> None:
@@ -172,10 +172,13 @@ class GuardedLoop:
             self._state.give_up(f"{how} before the step came again")
         self._journal.flush()
 
-    def _may_be_late(self, updater: Updater) -> bool:
-        """Whether the verdict on this update may arrive after it: nobody else has to know it before."""
-        alone = self._policy.name != "observe" and not self._ranks.share(updater)
-        return alone and self.loop.judge.can_be_late(updater)
+    def _choose(self, updater: Updater) -> None:
+        """Let the verdict on an update arrive after it where it can, unless others have to know it before."""
+        may_be_late = self._policy.name != "observe" and not self._ranks.share(updater)
+        if may_be_late and self.loop.judge.can_be_late(updater):
+            self._state = self._late
+        else:
+            self._judged_at_once = updater
 
     def _get_to_know(self) -> None:
         if not self._is_known:

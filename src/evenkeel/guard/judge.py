@@ -13,7 +13,7 @@ from evenkeel.guard.heard import Heard
 from evenkeel.step.device import honours_found_inf
 from evenkeel.step.scalers import judged_by_scaler
 from evenkeel.step.snapshot import BufferCopy
-from evenkeel.step.updater import ByHand, Parameters, Updater, key_of
+from evenkeel.step.updater import ByHand, Parameters, Updater, gradients_of, key_of
 from evenkeel.tensors.measure import local, suspicion, totals
 
 
@@ -65,8 +65,13 @@ class Judge:
 
     def flags(self, updater: Updater) -> list[Tensor]:
         """0-d tensors, one of which is not finite when a loss, gradient or buffer is not. No host sync."""
-        flags = self._heard.flags + self._flags_of_gradients(updater)
-        return flags + self._flags_of_buffers() if self._buffers else flags
+        flags = self._heard.flags.copy()
+        if not (self._heard.is_scaled and judged_by_scaler(updater) is not None):
+            flags += self._flags_of_gradients(updater)
+        if self._buffers:
+            self._present_buffers.refresh()
+            flags += [flat.sum() for flat in self._present_buffers.flat]
+        return flags
 
     def losses_alone(self, updater: Updater) -> Sighting | None:
         """Judge losses where a scaler has judged the gradients, and found one that is not finite."""
@@ -86,52 +91,46 @@ class Judge:
         """Judge the parameters of this updater."""
         if not suspicious(self.flags_of_update(updater)):
             return None
-        return look_at_parameters(self._known(updater).all, self._name_of)
+        return look_at_parameters(self._known(updater).present(), self._name_of)
 
     def flags_of_update(self, updater: Updater) -> list[Tensor]:
         """0-d tensors, one of which is not finite when a parameter is not. No host sync."""
-        parameters = self._known(updater)
+        known = self._known(updater)
+        present = known.present()
         with torch.no_grad():
-            if parameters.are_plain:
-                return totals(parameters.all)
-            flag = suspicion(parameters.all)
+            if known.are_plain:
+                return totals(present)
+            flag = suspicion(present)
             return [] if flag is None else [flag]
 
     def can_be_late(self, updater: Updater) -> bool:
         """Whether the device itself can leave a bad update out, so that the host need not wait for its verdict."""
         if not honours_found_inf(updater) or judged_by_scaler(updater) is not None:
             return False
-        parameters = self._known(updater)
-        return parameters.are_plain and parameters.all[0].is_cuda
+        known = self._known(updater)
+        present = known.present()
+        return known.are_plain and present[0].is_cuda
 
     def _known(self, updater: Updater) -> Parameters:
-        if self._latest is None or self._latest.updater is not updater:
-            self._latest = self._remembered(updater)
-        self._latest.refresh()
-        return self._latest
-
-    def _remembered(self, updater: Updater) -> Parameters:
         known = self._parameters.get(key_of(updater))
         if known is None or known.updater is not updater:
             known = self._parameters[key_of(updater)] = Parameters(updater)
+        self._latest = known
         return known
 
     def _flags_of_gradients(self, updater: Updater) -> list[Tensor]:
-        if judged_by_scaler(updater) is not None:
-            return []
-        parameters = self._known(updater)
+        known = self._latest
+        if known is None or known.updater is not updater:
+            known = self._known(updater)
         if isinstance(updater, ByHand):
             gradients = [gradient for _, gradient in updater.gradients]
+            known.present()
         else:
-            gradients = parameters.gradients()
+            gradients = gradients_of(known.present())
         clipped = self._heard.clipped
         if not gradients or (len(clipped) == len(gradients) and all(map(operator.is_, clipped, gradients))):
             return [] if self._heard.norm is None else [self._heard.norm]
-        if parameters.are_plain and not gradients[0].requires_grad:
+        if known.are_plain and not gradients[0].requires_grad:
             return totals(gradients)
         flag = suspicion(gradients)
         return [] if flag is None else [flag]
-
-    def _flags_of_buffers(self) -> list[Tensor]:
-        self._present_buffers.refresh()
-        return [flat.sum() for flat in self._present_buffers.flat]

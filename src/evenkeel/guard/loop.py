@@ -66,7 +66,7 @@ class Loop:
 
     def batch_handed_out(self, source: Hashable, batch: object) -> None:
         """Note the batch; what the loop did to buffers after its last update (an average of its own) stays done."""
-        if self.window.handed_out(source, batch):
+        if self.window.handed_out(source, batch) and self.buffers.flat:
             self.buffers.refresh()
 
     def heard_loss(self, losses: Sequence[Tensor]) -> None:
@@ -108,6 +108,7 @@ class Loop:
     def close_unread_step(self, updater: Updater) -> None:
         """An update was sent to the device: count it. Its buffers are kept until its verdict is there."""
         self.buffers, self._spare_buffers = self._spare_buffers, self.buffers
+        self.heard.clear()
         self._end_step(updater)
 
     def return_to(self, step: int, window: Window, buffers: BufferCopy) -> None:
@@ -118,8 +119,9 @@ class Loop:
 
     def close_step(self, updater: Updater) -> float | None:
         """An update was made: count it, remember its loss (returned), begin the next window."""
+        loss = self.heard.close()
         self._end_step(updater)
-        return self.heard.close()
+        return loss
 
     def note_peak(self, updater: Updater) -> None:
         """Remember how large parameters are now. Cost: a pass over them."""
@@ -127,6 +129,7 @@ class Loop:
 
     def leave_out(self, updater: Updater) -> None:
         """An update was not made and will not be: count it and begin the next window."""
+        self.heard.clear()
         self._end_step(updater)
 
     def forget_gradients(self, updater: Updater) -> None:
@@ -161,11 +164,10 @@ class Loop:
         if not self.step & (self.step - 1):  # 0, 1, 2, 4, 8, ...
             self.note_peak(updater)
         self.step += 1
-        self.heard.clear()
         self.window.updated(id(updater))
         if updater is not self._latest_updater and self._is_stranger(updater):
             self.get_to_know()
-        else:
+        elif self.buffers.flat:
             self.buffers.refresh()
 
     def _is_stranger(self, updater: Updater) -> bool:

@@ -73,7 +73,7 @@ class Watching:
             self._withheld = None
             self._found(self._sighting, updater)
             return
-        if refused_by_scaler(updater):
+        if self._loop.scaler is not None and refused_by_scaler(updater):
             if self._refused_too_often(updater):
                 return
         else:

@@ -41,8 +41,10 @@ class Journal:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             _append(descriptor, b"\n", path)
-        self._waiting = _Waiting(path, descriptor)
-        self._end = weakref.finalize(self, self._waiting.end)  # also at the end of the process
+        self._descriptor = descriptor
+        self._waiting: list[Event] = []
+        self._process = [os.getpid()]
+        self._end = weakref.finalize(self, _end, descriptor, self._waiting, self._process, path)  # or with the process
         self._due = 0.0
 
     def write(self, event: Event) -> None:
@@ -51,7 +53,10 @@ class Journal:
         Raises:
             OSError: the file cannot be written to, for instance because the disk is full.
         """
-        self._waiting.add(event)
+        if self._process[0] != os.getpid():  # a forked child leaves to its parent what waited before the fork
+            self._waiting.clear()
+            self._process[0] = os.getpid()
+        self._waiting.append(event)
         if isinstance(event, StepDone) and time.monotonic() < self._due:
             return
         self.flush()
@@ -62,7 +67,9 @@ class Journal:
         Raises:
             OSError: as `write`.
         """
-        self._waiting.write_out()
+        lines = _lines(self._waiting)
+        self._waiting.clear()  # first: what could not be written is told once
+        _append(self._descriptor, lines, self.path)
         self._due = time.monotonic() + LONGEST_WAIT_S
 
     def close(self) -> None:
@@ -72,7 +79,7 @@ class Journal:
             OSError: as `write`.
         """
         self._end()
-        self._due = 0.0
+        self._descriptor, self._due = -1, 0.0
 
     def __enter__(self) -> Journal:
         return self
@@ -83,33 +90,16 @@ class Journal:
         self.close()
 
 
-class _Waiting:
-    """Events that are not in the file yet. A forked child leaves to its parent what was waiting before the fork."""
+def _end(descriptor: int, waiting: list[Event], process: list[int], path: Path) -> None:
+    try:
+        if waiting and process == [os.getpid()]:
+            _append(descriptor, _lines(waiting), path)
+    finally:
+        os.close(descriptor)
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
-        self._descriptor = descriptor
-        self._events: list[Event] = []
-        self._process = os.getpid()
 
-    def add(self, event: Event) -> None:
-        if self._process != os.getpid():
-            self._events.clear()
-            self._process = os.getpid()
-        self._events.append(event)
-
-    def write_out(self) -> None:
-        lines = "".join([f"{encode(event)}\n" for event in self._events])
-        self._events.clear()  # first: what could not be written is told once
-        _append(self._descriptor, lines.encode(), self._path)
-
-    def end(self) -> None:
-        try:
-            if self._events and self._process == os.getpid():
-                self.write_out()
-        finally:
-            os.close(self._descriptor)
-            self._descriptor = -1
+def _lines(events: list[Event]) -> bytes:
+    return "".join([f"{encode(event)}\n" for event in events]).encode()
 
 
 def _append(descriptor: int, lines: bytes, path: Path) -> None:

@@ -122,7 +122,7 @@ def losses_heard(listener: StepListener) -> Iterator[None]:
             if under_way:
                 original(tensors, *args, **kwargs)
                 return
-            listener.backward_begins(_losses(tensors))
+            listener.backward_begins((tensors,) if isinstance(tensors, Tensor) else _losses(tensors))
             under_way.append(None)
             try:
                 original(tensors, *args, **kwargs)
@@ -205,9 +205,7 @@ def _several(tensors: Any) -> tuple[Any, ...]:
 
 def _losses(outputs: Any) -> tuple[Tensor, ...]:
     """What has values among them; an edge of the graph has none."""
-    if isinstance(outputs, Tensor):
-        return (outputs,)
-    return tuple(t for t in outputs if isinstance(t, Tensor))
+    return tuple(t for t in _several(outputs) if isinstance(t, Tensor))
 
 
 def _are_leaves(inputs: tuple[Any, ...]) -> bool:

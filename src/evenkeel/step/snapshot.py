@@ -13,6 +13,8 @@ from torch import Tensor
 
 from evenkeel.step.generators import Mark, mark_of_generators
 
+_HAS_CUDA = torch.backends.cuda.is_built()  # type: ignore[no-untyped-call]  # what torch calls so
+
 
 @dataclass(slots=True)  # not frozen: making a frozen one takes three times as long, in every step
 class RandomState:
@@ -31,7 +33,7 @@ class RandomState:
         Cost: 5 µs when neither Python's nor NumPy's generator was drawn from, 100 µs when both were.
         """
         mark = mark_of_generators()
-        devices = tuple(torch.cuda.get_rng_state_all()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+        devices = _device_states() if _HAS_CUDA else ()
         own = torch.default_generator.get_state()
         if earlier is None or mark is None or earlier.mark is None:
             return cls(random.getstate(), np.random.get_state(legacy=False), own, devices, mark)
@@ -72,6 +74,12 @@ class RandomState:
         torch.set_rng_state(self.torch_cpu)
         if self.devices:
             torch.cuda.set_rng_state_all(list(self.devices))
+
+
+def _device_states() -> tuple[Tensor, ...]:
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return ()
+    return tuple(torch.cuda.get_rng_state_all())
 
 
 class BufferCopy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from typing import Any, Protocol
@@ -65,31 +65,32 @@ def zero_gradients(updaters: Iterable[Updater]) -> None:
 class Parameters:
     """The parameters of one updater, and whether one fused reduction can read them all.
 
-    Cost of `refresh`: 20 ns a parameter. Groups may change at any time: that is noticed.
+    Cost of `present`: 20 ns a parameter. Groups may change at any time: that is noticed.
     """
 
     def __init__(self, updater: Updater) -> None:
         """List them."""
         self.updater = updater
-        self.all: Sequence[Tensor] = ()
+        self._known: list[Tensor] = []
         self.are_plain = False
-        self.refresh()
+        self.present()
 
-    def refresh(self) -> None:
-        """List them again; the expensive questions are asked only when they are not the same objects."""
+    def present(self) -> list[Tensor]:
+        """All that there are now; the expensive questions are asked only when they are not the same objects."""
         present = parameters_of(self.updater)
-        if len(present) == len(self.all) and all(map(operator.is_, present, self.all)):
-            return
-        self.all = present
-        self.are_plain = bool(present) and all(map(is_plain, present)) and len({p.device for p in present}) == 1
+        if len(present) != len(self._known) or not all(map(operator.is_, present, self._known)):
+            self._known = present
+            self.are_plain = bool(present) and all(map(is_plain, present)) and len({p.device for p in present}) == 1
+        return present
 
     def with_gradient(self) -> list[tuple[Tensor, Tensor]]:
         """Each parameter that has a gradient, with it."""
-        return [(p, p.grad) for p in self.all if p.grad is not None]
+        return [(p, p.grad) for p in self.present() if p.grad is not None]
 
-    def gradients(self) -> list[Tensor]:
-        """The gradients that there are."""
-        return list(filter(_EXISTS, map(_GRADIENT, self.all)))
+
+def gradients_of(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Those that there are."""
+    return list(filter(_EXISTS, map(_GRADIENT, parameters)))
 
 
 class HiddenGradients:

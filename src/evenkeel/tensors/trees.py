@@ -6,13 +6,12 @@ import copy
 import dataclasses
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeGuard
 
 from torch import Tensor
 from torch.utils._pytree import tree_map  # the registry that torch itself and its users extend
 
 _version_of = operator.attrgetter("_version")
-_ONLY_TENSORS = {Tensor}
+_ONLY_TENSORS = {Tensor}  # in a list: what most loaders give
 
 
 def named_tensors(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
@@ -43,19 +42,14 @@ def _parts(value: object) -> Iterable[tuple[str, object]]:
 
 def versions_in(value: object) -> tuple[int, ...]:
     """How often each tensor in nested containers was written to, in a fixed order."""
-    if is_flat(value):
+    if type(value) is list and set(map(type, value)) == _ONLY_TENSORS:
         return tuple(map(_version_of, value))
     return tuple(t._version for _, t in named_tensors(value, ""))
 
 
-def is_flat(value: object) -> TypeGuard[list[Tensor]]:
-    """Whether it is a list of plain tensors and nothing else: what most loaders give."""
-    return type(value) is list and set(map(type, value)) == _ONLY_TENSORS
-
-
 def same_tensors(value: object) -> object:
     """Rebuild the containers around the same tensors, so that a consumer may pop and replace entries freely."""
-    if is_flat(value):
+    if type(value) is list and set(map(type, value)) == _ONLY_TENSORS:
         return list(value)
     return tree_map(_itself, value)
 
