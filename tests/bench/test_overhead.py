@@ -268,6 +268,19 @@ class TestQuickRun:
         assert "no workload is called resnet; there are mlp-vae, transformer, u-net, tiny" in done.stderr
 
 
+class TestRanks:
+    @pytest.mark.slow
+    @pytest.mark.timeout(QUICK_RUN_TIMEOUT_S + 30)
+    def test_two_ranks_are_measured_with_and_without_their_agreement(self) -> None:
+        """A line for each of the larger trainings, and a column for each loop."""
+        done = run("ranks.py", "--quick", timeout_s=QUICK_RUN_TIMEOUT_S)
+        assert done.returncode == 0, done.stderr
+        large = [workload.name for workload in workloads.WORKLOADS if workload.is_large]
+        assert len(large) == 3
+        for word in (*large, "bare again", "evenkeel", "without the agreement"):
+            assert word in done.stdout
+
+
 class TestGPU:
     def test_without_a_device_one_sentence_is_said(self) -> None:
         """No device is no failure, and no figure either."""

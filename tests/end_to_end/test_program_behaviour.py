@@ -114,7 +114,13 @@ def start(directory: Path, *arguments: str | Path) -> Running:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=_hears_interrupts,  # noqa: PLW1509  no other thread of this process holds a lock that it needs
     )
+
+
+def _hears_interrupts() -> None:
+    """A shell starts programs in the background deaf to Ctrl-C, and the tests may run in one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def ended(process: Running, given: bytes = b"an answer\n") -> tuple[int, str, str]:
