@@ -226,9 +226,12 @@ class Retrace:
         if self._observation is None:
             return
         self._observation.stop()
+        # parameters that the step itself wrote into, before its update, were taken for those of an earlier update
+        alike = seen if list(seen.symptom.names) == self._plan["names"] else self._loop.judge.update(updater)
+        has_names = alike is not None and list(alike.symptom.names) == self._plan["names"]
         # parameters that were judged some updates later hold other bits by then
-        same_bits = seen.bits == self._plan["bits"] or self._plan["first"] < self._plan["last"]
-        same = same_bits and list(seen.symptom.names) == self._plan["names"]
+        has_bits = self._plan["first"] < self._plan["last"] or (alike is not None and alike.bits == self._plan["bits"])
+        same = has_names and has_bits
         replay = Replay(how=IN_CHILD, reproduced=same, trace=self._observation.trace, sighting=seen)
         incident = incident_of(seen, replay, self._loop.scene(updater), command=self._plan["command"])
         draft = self._directory / ".incident.json"
