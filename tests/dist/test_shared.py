@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from evenkeel.dist.shared import local
+from evenkeel.tensors.measure import local
 
 Play = Callable[..., list[dict[str, Any]]]  # see conftest
 
@@ -44,7 +44,6 @@ def test_shards(play: Play) -> None:
             "itself": True,
             "shape": [3, 4],
             "same_memory": [[1.0] * 4] * 3 + [[2.0] * 4] * 3,
-            "detached": True,
         }
 
 
@@ -53,7 +52,7 @@ def test_plain_tensor_is_itself_and_loads_nothing() -> None:
     tensor = torch.ones(2, requires_grad=True)
     assert local(tensor) is tensor
     program = (
-        "import sys, torch; from evenkeel.dist.shared import Shared, local; local(torch.ones(1)); "
+        "import sys, torch; from evenkeel.dist.shared import Shared; "
         "Shared.of([torch.nn.Linear(1, 1)]).any_of([torch.ones(1)]); print('torch.distributed.tensor' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

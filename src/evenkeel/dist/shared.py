@@ -15,15 +15,6 @@ from torch.nn.parallel import DistributedDataParallel
 from evenkeel.dist.world import world
 
 
-def local(tensor: Tensor) -> Tensor:
-    """The own part of a DTensor, in the same memory and without communication; any other tensor is itself."""
-    if not _is_dtensor(tensor):
-        return tensor
-    with torch.no_grad():
-        part: Tensor = tensor.to_local()  # type: ignore[attr-defined]
-    return part
-
-
 @dataclass(frozen=True, slots=True)
 class Shared:
     """The parameters whose updates all ranks make in the same step: replicas under DDP, and DTensors.

@@ -29,7 +29,6 @@ class Heard:
         self.norm: Tensor | None = None
         self.bad_at_clipping: Sighting | None = None
         self._latest: Tensor | None = None
-        self.is_scaled = False  # a gradient scaler is at work
         self._scaled: tuple[Tensor, Tensor] | None = None  # what a scaler made of a loss last, and the loss
 
     def more(self, losses: Sequence[Tensor]) -> None:
@@ -47,7 +46,7 @@ class Heard:
 
     def scaled(self, loss: Tensor, product: Tensor) -> None:
         """A gradient scaler multiplied a loss; backward will start from the product."""
-        self.is_scaled, self._scaled = True, (product, loss)
+        self._scaled = (product, loss)
 
     def clear(self) -> None:
         """They were thrown away, or applied."""

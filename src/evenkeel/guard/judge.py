@@ -66,7 +66,7 @@ class Judge:
     def flags(self, updater: Updater) -> list[Tensor]:
         """0-d tensors, one of which is not finite when a loss, gradient or buffer is not. No host sync."""
         flags = self._heard.flags.copy()
-        if not (self._heard.is_scaled and judged_by_scaler(updater) is not None):
+        if judged_by_scaler(updater) is None:
             flags += self._flags_of_gradients(updater)
         if self._buffers:
             self._present_buffers.refresh()

@@ -27,7 +27,8 @@ def mark_of_generators() -> Mark | None:
     """Equal marks: nothing was drawn from `random`, and no word from NumPy's global generator, in between.
 
     A normal number that NumPy's legacy interface had kept from an earlier pair may have been handed out all the same.
-    Returns: None where a state lies elsewhere in memory, or NumPy's generator is no MT19937. Cost: 1 µs.
+    Returns: None where a state lies elsewhere in memory, or NumPy's generator is no MT19937.
+    Cost: 0.4 µs in a hot cache.
     """
     python = random.getstate.__self__  # type: ignore[attr-defined]
     memories = _memories_of(python, np.random.get_bit_generator())  # type: ignore[attr-defined]  # public, no stub

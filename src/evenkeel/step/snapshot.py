@@ -30,7 +30,7 @@ class RandomState:
     def capture(cls, earlier: RandomState | None = None) -> RandomState:
         """Copy the states; draws nothing. What was not drawn from since `earlier` is shared with it, not copied.
 
-        Cost: 5 µs when neither Python's nor NumPy's generator was drawn from, 100 µs when both were.
+        Cost, in a hot cache: 2 µs when neither Python's nor NumPy's generator was drawn from, 50 µs when both were.
         """
         mark = mark_of_generators()
         devices = _device_states() if _HAS_CUDA else ()

@@ -9,7 +9,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from evenkeel.dist.shared import Shared, local
+from evenkeel.dist.shared import Shared
+from evenkeel.tensors.measure import local
 
 
 def replicas(me: Me) -> Report:
@@ -64,7 +65,6 @@ def sharded(me: Me) -> Report:
         "itself": local(plain) is plain,
         "shape": list(mine.shape),
         "same_memory": whole.weight.full_tensor().tolist(),
-        "detached": not local(whole.weight * 2).requires_grad,
     }
 
 
