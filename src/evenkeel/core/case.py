@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evenkeel.core.operation import Element, Leaf, Operation, Phase
+from evenkeel.core.place import Place
 
 SymptomKind = Literal["loss", "gradient", "parameter", "buffer", "spike", "silent"]
 LinkRole = Literal["infinity born", "nan born", "became nan", "constant placed", "visible"]
@@ -44,8 +45,20 @@ class Origin:
     samples: tuple[int, ...] = ()  # rows of the batch
     num_samples: int | None = None  # batch size, None when no batch was seen
     micro_batch: int | None = None  # which batch of an accumulated step
-    term: str | None = None
+    dataset_indices: tuple[int, ...] = ()  # of these rows in the data set, where the loader's sampler told
+    samples_verified: bool | None = None  # with other rows in their place the replay was healthy; None: not tried
+    term: str | None = None  # the summands of the loss that carry the bad value, as the user names them
     module: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A summand of the loss."""
+
+    name: str  # the user's variable, else the source text: "beta * kl"
+    value: float | None  # None when it is not one real number
+    is_healthy: bool  # its value and its own gradients are finite
+    place: Place | None = None  # the line where it was computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +80,11 @@ class Case:
     upstream: tuple[Operation, ...] = ()
     incoming: tuple[Operation, ...] = ()
     leaves: tuple[Leaf, ...] = ()
+    terms: tuple[Term, ...] = ()  # empty when the loss is no sum
+    replaced: tuple[Operation, ...] = ()  # nan_to_num and its like, where they made something bad look finite
     losses: tuple[float, ...] = ()  # of the last steps, oldest first, the failing one excluded
+    gradient_norms: tuple[float, ...] = ()  # where the loop clips: of the last steps, the failing one last
+    last_good_state: int | None = None  # the last step after which all parameters were seen to be finite; None: none
     weight_peaks: tuple[
         float, ...
     ] = ()  # largest |parameter| before the first step, after steps 0, 1, 2, 4, …, and now

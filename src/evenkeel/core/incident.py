@@ -34,7 +34,8 @@ class Incident:
     """A failing step: measured (`case`), explained (`causes`, best first), and what follows from it."""
 
     case: Case
-    rank: int = 0
+    rank: int = 0  # where the bad value was born
+    received_by: tuple[int, ...] = ()  # the ranks to which it came from there
     causes: tuple[Cause, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     advice: tuple[Advice, ...] = ()

@@ -9,7 +9,7 @@ from evenkeel.core.place import Place
 from evenkeel.core.stats import TensorStats
 
 Phase = Literal["forward", "backward", "optimizer", "state", "data"]
-LeafKind = Literal["batch", "parameter", "buffer", "gradient", "external"]
+LeafKind = Literal["batch", "parameter", "buffer", "gradient", "optimizer", "external"]
 
 
 def is_collective(op: str) -> bool:
@@ -21,13 +21,15 @@ def is_collective(op: str) -> bool:
 class Leaf:
     """A tensor that no traced operation made: where values enter the step.
 
-    `external` is anything that is neither a batch of a loader, a parameter, a buffer nor an old gradient:
-    a constant, or data that the loop takes in its own way.
+    `optimizer` is what an optimizer keeps: "AdamW.exp_avg of encoder.weight". `external` is anything that is neither
+    that nor a batch of a loader, a parameter, a buffer nor an old gradient: a constant, or data that the loop takes in
+    its own way.
     """
 
     kind: LeafKind
     name: str
     stats: TensorStats
+    is_updated: bool | None = None  # a parameter: an optimizer of the loop updates it (an average's is not); else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from evenkeel.report.plain import expect, from_plain, to_plain
 Object = dict[str, Any]  # a JSON object; it does not leave this file
 
 PLACE_KEYS = ("file", "line", "scope", "source")
+_OF_CASE = ("terms", "leaves", "losses", "weight_peaks", "gradient_norms", "last_good_state", "only_compiled")
 
 
 def to_json(incident: Incident) -> str:
@@ -57,7 +58,8 @@ def _layout(incident: Incident) -> Object:
         "others": [_origin(other) for other in incident.case.others],
         "upstream": [_operation(operation) for operation in incident.case.upstream],
         "incoming": [_operation(operation) for operation in incident.case.incoming],
-        **{key: case[key] for key in ("leaves", "losses", "weight_peaks", "only_compiled")},
+        "replaced": [_operation(operation) for operation in incident.case.replaced],
+        **{key: case[key] for key in _OF_CASE},
     }
 
 
@@ -99,6 +101,7 @@ def _unfolded(given: Object) -> Object:
         "others": [_unfolded_origin(other, "others") for other in _objects(given, "others")],
         "upstream": [_unfolded_operation(operation) for operation in _objects(given, "upstream")],
         "incoming": [_unfolded_operation(operation) for operation in _objects(given, "incoming")],
+        "replaced": [_unfolded_operation(operation) for operation in _objects(given, "replaced")],
     }
     causes = [{**cause, "name": cause.get("class")} for cause in _objects(given, "causes")]
     return {**given, "case": case, "causes": causes}

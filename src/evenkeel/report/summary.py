@@ -20,6 +20,7 @@ LEAVES = {
     "parameter": "the parameter",
     "buffer": "the buffer",
     "gradient": "the gradient of",
+    "optimizer": "the optimizer's state",
     "external": "the tensor",
 }
 
