@@ -21,7 +21,8 @@ from typing import Any
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
-from evenkeel.casefile import Replay, incident_of
+from evenkeel.casefile.incident import incident_of
+from evenkeel.casefile.scene import Replay
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.incident import Incident
 from evenkeel.core.operation import Phase
@@ -91,6 +92,7 @@ class Rerun:
             "first": steps[0],
             "last": steps[-1],
             "bits": seen.bits,
+            "kind": seen.symptom.kind,
             "names": list(seen.symptom.names),
             "random": self.random.as_plain(),
         }
@@ -120,18 +122,22 @@ class Retrace:
         """Nothing is handed out twice here."""
         return None
 
-    def batch_handed_out(self, source: Hashable, batch: object) -> None:
+    def batch_handed_out(self, source: Hashable, batch: object, indices: Sequence[int]) -> None:
         """Note the batch; before the wanted step's first loss, the trace begins anew with each."""
         self.forward_begins()
-        self._loop.batch_handed_out(source, batch)
+        self._loop.batch_handed_out(source, batch, indices)
         if self._observation is not None and not self._loop.heard.losses:
-            self._observation.trace.begin()
+            self._observation.begin()
 
     def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
         """Note the loss."""
         self.forward_begins()
         self._loop.heard_loss(losses)
         self._backward_from = losses
+        if self._observation is not None and self._plan["kind"] == "gradient":
+            self._observation.summands.note_with_gradients(losses)
+        elif self._observation is not None:
+            self._observation.summands.note(losses)
 
     def backward_ended(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None) -> None:
         """In a loop that updates by hand, that is the step."""
@@ -143,6 +149,7 @@ class Retrace:
 
     def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
         """Judge the gradients while they are what backward made of them."""
+        self._loop.heard.norm_taken(parameters, norm)
         if self._observation is not None:
             self._loop.judge.clipping(parameters, norm, normed)
 
@@ -192,7 +199,7 @@ class Retrace:
         if seen is not None and seen.bits == self._plan["bits"]:
             self._before(updater)
         self._loop.heard.clear()
-        self._observation.trace.begin()
+        self._observation.begin()
 
     def schedule_moves(self, schedule: Schedule) -> None:
         """It may."""
@@ -220,7 +227,7 @@ class Retrace:
         if self._plan["first"] <= self._loop.step <= self._plan["last"]:
             self._observation = Observation(self._loop.names)
             self._observation.start()
-            self._observation.trace.begin()
+            self._observation.begin()
 
     def _end(self, seen: Sighting, updater: Updater) -> None:
         if self._observation is None:
@@ -232,7 +239,7 @@ class Retrace:
         # parameters that were judged some updates later hold other bits by then
         has_bits = self._plan["first"] < self._plan["last"] or (alike is not None and alike.bits == self._plan["bits"])
         same = has_names and has_bits
-        replay = Replay(how=IN_CHILD, reproduced=same, trace=self._observation.trace, sighting=seen)
+        replay = Replay(how=IN_CHILD, reproduced=same, observed=self._observation, sighting=seen)
         incident = incident_of(seen, replay, self._loop.scene(updater), command=self._plan["command"])
         draft = self._directory / ".incident.json"
         draft.write_text(to_json(incident))

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from evenkeel.guard import hands
-from evenkeel.guard.hands import Hands, leaves_of
+from evenkeel.guard.hands import Hands
+from evenkeel.tensors.graph import leaves_of
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ class Planted:
     rank: int  # on which the bad value was born
     size: int = 2
     sharded: bool = False  # the ranks hold different parts of the parameters
+    spreads: bool = True  # the other ranks say that they received it
 
     def __str__(self) -> str:
         return f"{self.script}-{self.size}"
@@ -34,14 +35,14 @@ class Planted:
 PLANTED = [
     Planted(script="ddp_nan_one_rank", step=3, rank=1),
     Planted(script="ddp_nan_one_rank", step=3, rank=1, size=4),
-    Planted(script="ddp_loss_one_rank", step=5, rank=1),
+    Planted(script="ddp_loss_one_rank", step=5, rank=1, spreads=False),
     Planted(script="ddp_different_batches", step=2, rank=0),
     Planted(script="ddp_unused", step=4, rank=0),
     Planted(script="fsdp2", step=2, rank=1, sharded=True),
     Planted(script="fsdp2", step=2, rank=3, size=4, sharded=True),
     Planted(script="fsdp2_other_shard", step=3, rank=1, sharded=True),
     Planted(script="accumulate_no_sync", step=3, rank=1),
-    Planted(script="manual_allreduce", step=2, rank=1),
+    Planted(script="manual_allreduce", step=2, rank=1, spreads=False),
 ]
 OTHERS = {"leaver", "ddp_join", "rank0_extra", "ending"}  # see test_leaving and test_uneven
 
@@ -154,12 +155,14 @@ def assert_incident(out: Path, planted: Planted) -> None:
         "step": incident["step"],
         "rank": incident["rank"],
         "reproduced": incident["reproduced"],
+        "received_by": incident["received_by"],
         "file": (SCRIPTS / origin["file"]).resolve(),
         "line": origin["line"],
     } == {
         "step": planted.step,
         "rank": planted.rank,
         "reproduced": True,
+        "received_by": [rank for rank in range(planted.size) if rank != planted.rank] if planted.spreads else [],
         "file": SCRIPTS / f"{planted.script}.py",
         "line": marked_line(SCRIPTS / f"{planted.script}.py"),
     }

@@ -22,6 +22,7 @@ class Heard:
     events: list[tuple[Any, ...]] = field(default_factory=list)
     again: list[object] = field(default_factory=list)  # batches to hand out once more, first one first
     still: bool = False
+    indices: list[tuple[int, ...]] = field(default_factory=list)  # of the batches' rows in their data set
 
     @property
     def words(self) -> list[str]:
@@ -37,9 +38,10 @@ class Heard:
         self.events.append(("asked", source))
         return (self.again.pop(0),) if self.again else None
 
-    def batch_handed_out(self, source: Hashable, batch: object) -> None:
+    def batch_handed_out(self, source: Hashable, batch: object, indices: Sequence[int]) -> None:
         """Note the batch."""
         self.events.append(("batch", source, batch))
+        self.indices.append(tuple(indices))
 
     def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
         """Note the losses."""

@@ -22,6 +22,7 @@ from evenkeel.guard.loop import Loop
 from evenkeel.guard.together import Together
 from evenkeel.journal.writer import Journal, journal_path
 from evenkeel.step.hooks import steps_heard
+from evenkeel.step.indices import DrawnIndices
 
 Batch = TypeVar("Batch")
 
@@ -84,7 +85,8 @@ class Guard:
     def batches(self, loader: Iterable[Batch]) -> Iterator[Batch]:
         """Iterate `loader`, handing the same batches out again when a step has to be repeated."""
         source = ("guard", id(loader))
-        with self._hearing():
+        drawn = DrawnIndices()
+        with self._hearing(), drawn.heard():
             iterator = iter(loader)
             while True:
                 again = self._core.batch_again(source)
@@ -95,7 +97,7 @@ class Guard:
                     batch = next(iterator)
                 except StopIteration:
                     return
-                self._core.batch_handed_out(source, batch)
+                self._core.batch_handed_out(source, batch, drawn.of_next_batch(iterator))
                 yield batch
 
     @contextmanager

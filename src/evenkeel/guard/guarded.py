@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
-from evenkeel.casefile import Replay
+from evenkeel.casefile.scene import Replay
+from evenkeel.casefile.trials import change_to_try, with_experiment
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.events import StepSkipped
-from evenkeel.core.incident import Incident
+from evenkeel.core.incident import Experiment, Incident
 from evenkeel.core.settings import Policy
 from evenkeel.detect.nonfinite import Sighting
 from evenkeel.guard.hands import Hands
@@ -18,14 +20,16 @@ from evenkeel.guard.incidents import Incidents, Record
 from evenkeel.guard.late import LateWatching
 from evenkeel.guard.leaving import Leaving
 from evenkeel.guard.loop import Loop
+from evenkeel.guard.repetition import Repetition
 from evenkeel.guard.replaying import Replaying
+from evenkeel.guard.trying import Trying
 from evenkeel.guard.watching import Noting, Watching
 from evenkeel.locate.observation import Observation
 from evenkeel.step.listener import ClearedTo, Schedule
 from evenkeel.step.updater import ByHand, Updater, withhold
 from evenkeel.tensors.trees import same_tensors
 
-_STILL = (Replaying, Leaving)
+_STILL = (Replaying, Trying, Leaving)
 _UPDATE_AT_FAULT = "not repeated: the update was at fault, and it has been made"
 _RUN_GOES_ON = "not repeated here: the run goes on"
 
@@ -51,7 +55,7 @@ class GuardedLoop:
             loop, record, found=self._found, born_in_update=self._born_in_update, goes_on=self._goes_on
         )
         self._late = LateWatching(loop, record, self._watching, found=self._found, born_in_update=self._born_in_update)
-        self._state: Watching | LateWatching | Replaying | Leaving | Noting = self._watching
+        self._state: Watching | LateWatching | Replaying | Trying | Leaving | Noting = self._watching
         self._sighting: Sighting | None = None
 
     @property
@@ -67,22 +71,22 @@ class GuardedLoop:
         """See `StepListener`."""
         if self._state is not self._watching or self._by_hand is not None:
             self._next_step_shows()
-        if isinstance(self._state, Replaying):
+        if isinstance(self._state, Replaying | Trying):
             return self._state.batch_again(source)
         if not self._late.owed:
             return None
         owed = self._late.batch_owed(source)
         if owed is None:
             return None
-        self.loop.batch_handed_out(source, owed.batch)
+        self.loop.batch_handed_out(source, owed.batch, owed.indices)
         return (same_tensors(owed.batch),)
 
-    def batch_handed_out(self, source: Hashable, batch: object) -> None:
+    def batch_handed_out(self, source: Hashable, batch: object, indices: Sequence[int]) -> None:
         """See `StepListener`."""
-        if not isinstance(self._state, Replaying):
+        if not isinstance(self._state, Replaying | Trying):
             if not self._is_known:
                 self._get_to_know()
-            self.loop.batch_handed_out(source, batch)
+            self.loop.batch_handed_out(source, batch, indices)
 
     def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
         """See `StepListener`."""
@@ -92,6 +96,8 @@ class GuardedLoop:
             self._next_step_shows()
         self.loop.heard_loss(losses)
         self._backward_from = losses
+        if isinstance(self._state, Replaying):
+            self._state.backward_begins(losses)
 
     def backward_ended(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None) -> None:
         """See `StepListener`."""
@@ -116,6 +122,8 @@ class GuardedLoop:
     def clipping(self, parameters: Sequence[Tensor], norm: Tensor, normed: Sequence[Tensor] | None) -> None:
         """See `StepListener`."""
         self.loop.judge.clipping(parameters, norm, normed)
+        if not isinstance(self._state, Replaying | Trying):
+            self.loop.heard.norm_taken(parameters, norm)
 
     def gradients_cleared(self, to: ClearedTo) -> None:
         """See `StepListener`."""
@@ -170,6 +178,8 @@ class GuardedLoop:
             self._late.finish()
         if isinstance(self._state, Replaying):
             self._state.give_up(f"{how} before the step came again")
+        if isinstance(self._state, Trying):
+            self._state.give_up()
         self._journal.flush()
 
     def _choose(self, updater: Updater) -> None:
@@ -203,7 +213,8 @@ class GuardedLoop:
             self._conclude(Replay(how=_RUN_GOES_ON, reproduced=False), updater)
             self._state = Noting(self.loop, self._journal)
             return
-        replaying = Replaying(self.loop, sighting, updater, Observation(self.loop.names), self._replay_ended)
+        repetition = Repetition(self.loop, updater)
+        replaying = Replaying(self.loop, sighting, repetition, Observation(self.loop.names), self._replay_ended)
         self._state = replaying
         obstacle = replaying.obstacle()
         if self._ranks.verdict(updater, bad=obstacle is not None):
@@ -224,26 +235,54 @@ class GuardedLoop:
         self._state = Noting(self.loop, self._journal)
 
     def _replay_ended(self, replay: Replay) -> None:
-        """Explain the step, then do as the policy says."""
+        """Explain the step; where single samples are suspected, have it come once more without them."""
         replaying = self._state
         if not isinstance(replaying, Replaying):
             return
-        updater = replaying.updater
+        repetition = replaying.repetition
+        scene = self.loop.scene(repetition.updater)
         self._state = Noting(self.loop, self._journal)
-        self._conclude(replay, updater)
+        incident = self._incidents.examine(self._sighting, replay, scene)
+        change = change_to_try(incident, scene) if self._may_try(replay, repetition.updater) else None
+        if self._ranks.verdict(repetition.updater, bad=change is not None):
+            ended = partial(self._trial_ended, incident)
+            self._state = trying = Trying(self.loop, repetition, change, ended)
+            trying.begin()
+        else:
+            self._settle(incident, repetition)
+
+    def _may_try(self, replay: Replay, updater: Updater) -> bool:
+        """Not where the update under way is going to be made, nor where other ranks would not repeat the step too."""
+        is_together = self._ranks.size == 1 or self._ranks.share(updater)
+        return replay.reproduced and is_together and self._policy.name != "observe"
+
+    def _trial_ended(self, incident: Incident | None, tried: Experiment | None) -> None:
+        trying = self._state
+        if isinstance(trying, Trying):
+            self._state = Noting(self.loop, self._journal)
+            self._settle(incident if tried is None else with_experiment(incident, tried), trying.repetition)
+
+    def _settle(self, incident: Incident | None, repetition: Repetition) -> None:
+        """Write the case down, then do as the policy says."""
+        updater = repetition.updater
+        self._write_down(incident, updater)
         if self._policy.name == "observe":
             return
         self._count_skip()
-        if replaying.is_astray:  # what stands before its update is another step
+        if repetition.is_astray:  # what stands before its update is another step
             self.loop.leave_out(updater)
             self._state = self._watching
             self._watching.before_update(updater)
         else:
-            withheld = withhold(updater) if replaying.update_is_under_way else None
-            self._state = Leaving(self.loop, replaying.rewind, withheld)
+            withheld = withhold(updater) if repetition.update_is_under_way else None
+            self._state = Leaving(self.loop, repetition.rewind, withheld)
 
     def _conclude(self, replay: Replay, updater: Updater) -> None:
-        self._incidents.conclude(self._sighting, replay, self.loop.scene(updater), updater)
+        """Explain a step that does not come again here."""
+        self._write_down(self._incidents.examine(self._sighting, replay, self.loop.scene(updater)), updater)
+
+    def _write_down(self, incident: Incident | None, updater: Updater) -> None:
+        self._incidents.conclude(incident, self.loop.step, updater)
         if self._policy.name == "stop":
             raise TrainingStopped(self.loop.step)
 

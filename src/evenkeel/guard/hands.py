@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from evenkeel.step.updater import ByHand
+from evenkeel.tensors.graph import leaves_of
 
 
 class Hands:
@@ -41,23 +41,6 @@ class Hands:
             self._updater = ByHand(found)
         self._updater.gradients = _with_gradients(found, gradients)
         return self._updater
-
-
-def leaves_of(losses: Sequence[Tensor]) -> list[Tensor]:
-    """The leaves that a backward from these tensors reaches, each once. Cost: one walk over the graph."""
-    waiting: list[Any] = [loss.grad_fn for loss in losses if loss.grad_fn is not None]
-    seen: set[Any] = set()
-    leaves: dict[int, Tensor] = {}
-    while waiting:
-        node = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if isinstance(leaf, Tensor):
-            leaves.setdefault(id(leaf), leaf)
-        waiting += [following for following, _ in node.next_functions if following is not None]
-    return list(leaves.values())
 
 
 def _with_gradients(leaves: Sequence[Tensor], gradients: Sequence[Tensor] | None) -> list[tuple[Tensor, Tensor]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from evenkeel.detect.nonfinite import Sighting
-from evenkeel.tensors.measure import suspicion
+from evenkeel.tensors.measure import local, suspicion
 
 _REMEMBERED = 64
 
@@ -28,6 +28,7 @@ class Heard:
         self.clipped: Sequence[Tensor] = ()  # gradients whose norm was found finite, or is about to be read:
         self.norm: Tensor | None = None
         self.bad_at_clipping: Sighting | None = None
+        self._norms: deque[tuple[int, Tensor]] = deque(maxlen=_REMEMBERED)  # id() of the first parameter, and norm
         self._latest: Tensor | None = None
         self._scaled: tuple[Tensor, Tensor] | None = None  # what a scaler made of a loss last, and the loss
 
@@ -43,6 +44,16 @@ class Heard:
                 self.flags.append(flag)
         self.num_losses += len(losses)
         self.clipped, self.norm, self.bad_at_clipping = (), None, None
+
+    def norm_taken(self, parameters: Sequence[Tensor], norm: Tensor) -> None:
+        """Remember a norm by which gradients are clipped; it is read when somebody asks."""
+        if parameters:
+            self._norms.append((id(parameters[0]), norm.detach()))
+
+    def norms_of(self, parameters: Sequence[Tensor]) -> tuple[float, ...]:
+        """The norms of these parameters' gradients in the last steps, oldest first."""
+        ids = {id(parameter) for parameter in parameters}
+        return tuple(float(local(norm)) for first, norm in self._norms if first in ids)
 
     def scaled(self, loss: Tensor, product: Tensor) -> None:
         """A gradient scaler multiplied a loss; backward will start from the product."""

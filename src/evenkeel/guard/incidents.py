@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evenkeel.casefile import Replay, Scene, incident_of
+from evenkeel.casefile.incident import incident_of
+from evenkeel.casefile.scene import Replay, Scene
 from evenkeel.core.events import PeerBad, Replayed, StepBad
 from evenkeel.core.incident import Incident
 from evenkeel.detect.nonfinite import Sighting
@@ -62,24 +63,29 @@ class Incidents:
         kind, name = (sighting.symptom.kind, sighting.symptom.name) if sighting else ("peer", "another rank")
         self._journal.write(StepBad(step=step, kind=kind, name=name))
 
-    def conclude(self, sighting: Sighting | None, replay: Replay, scene: Scene, updater: Updater) -> None:
-        """Explain the step from the best replay there is; the rank where the bad value was born writes it down."""
-        seen = sighting or replay.sighting
-        incident = None if seen is None else self._incident(seen, replay, scene)
+    def conclude(self, incident: Incident | None, step: int, updater: Updater) -> None:
+        """The rank where the bad value was born writes the case down; the others point to it."""
         is_born_here = _is_born_here(incident)
-        said = self._ranks.tell(updater, json.dumps({"bad": incident is not None, "born": is_born_here}))
+        told = self._ranks.tell(updater, json.dumps({"bad": incident is not None, "born": is_born_here}))
+        said = [json.loads(text) for text in told]
         if len(said) > 1:
-            origin = _rank_of_origin([json.loads(text) for text in said])
+            origin = _rank_of_origin(said)
         elif is_born_here or self._ranks.size == 1:
             origin = self._ranks.rank
         else:
-            origin = self._rank_that_wrote(scene.step)
+            origin = self._rank_that_wrote(step)
         self._count += 1
         if origin == self._ranks.rank and incident is not None:
-            self._publish(replace(incident, rank=self._ranks.rank))
+            received_by = tuple(r for r, words in enumerate(said) if words["bad"] and r != origin)
+            self._publish(replace(incident, rank=origin, received_by=received_by if len(said) > 1 else ()))
         else:
-            self._point_to(origin, scene.step)
+            self._point_to(origin, step)
         self._ranks.tell(updater, "written")  # a launcher ends all ranks when the first one does
+
+    def examine(self, sighting: Sighting | None, replay: Replay, scene: Scene) -> Incident | None:
+        """Explain the step from the best replay there is; None when this rank saw nothing bad."""
+        seen = sighting or replay.sighting
+        return None if seen is None else self._incident(seen, replay, scene)
 
     def _incident(self, sighting: Sighting, replay: Replay, scene: Scene) -> Incident:
         if not replay.reproduced and self._elsewhere is not None:

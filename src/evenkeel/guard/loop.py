@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
-from evenkeel.casefile import Scene
+from evenkeel.casefile.scene import Scene
 from evenkeel.core.settings import EACH_TENTH_STEP, Every
 from evenkeel.detect.nonfinite import Sighting, worst
 from evenkeel.guard.heard import Heard
@@ -64,9 +64,9 @@ class Loop:
         self.window = Window()
         self.get_to_know()
 
-    def batch_handed_out(self, source: Hashable, batch: object) -> None:
+    def batch_handed_out(self, source: Hashable, batch: object, indices: Sequence[int] = ()) -> None:
         """Note the batch; what the loop did to buffers after its last update (an average of its own) stays done."""
-        if self.window.handed_out(source, batch) and self.buffers.flat:
+        if self.window.handed_out(source, batch, indices) and self.buffers.flat:
             self.buffers.refresh()
 
     def heard_loss(self, losses: Sequence[Tensor]) -> None:
@@ -96,10 +96,14 @@ class Loop:
             self._first_unjudged = self.step + 1
         return made
 
-    @property
-    def unjudged(self) -> range:
-        """The steps whose updates nobody has looked at since."""
-        return range(self._first_unjudged, self.step)
+    def judge_updates_before(self, updater: Updater) -> Sighting | None:
+        """Judge the parameters as the last updates left them, if nobody has looked at them since."""
+        if self._first_unjudged == self.step:
+            return None
+        made = self.judge.update(updater)
+        if made is None:
+            self._first_unjudged = self.step
+        return made
 
     def flags_of_update_when_due(self, updater: Updater) -> list[Tensor]:
         """0-d tensors, one of which is not finite when a parameter is not, if the schedule asks. No host sync."""
@@ -147,6 +151,8 @@ class Loop:
             hand_outs=self.window.consumed,
             losses=tuple(self.heard.past),
             weight_peaks=tuple(float(peak) for peak in (*self.peaks, worst(parameters_of(updater)))),
+            gradient_norms=self.heard.norms_of(parameters_of(updater)),
+            updaters=tuple(self.updaters.values()),
         )
 
     def name_of(self, tensor: Tensor) -> str:

@@ -55,8 +55,8 @@ class Watching:
         if not self._loop.peaks:  # before the first update, so that growth can be told from the start
             self._loop.note_peak(updater)
         self._sighting = self._made or self._loop.judge.step(updater)
-        if self._sighting is not None and self._made is None and self._loop.unjudged:
-            self._made = self._loop.judge.update(updater)  # an update that nobody looked at may be to blame
+        if self._sighting is not None and self._made is None:
+            self._made = self._loop.judge_updates_before(updater)  # they may be to blame
         if not self._ranks.verdict(updater, bad=self._sighting is not None):
             return
         if self._made is not None:

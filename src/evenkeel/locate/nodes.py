@@ -18,3 +18,13 @@ def running_node() -> int | None:
 def last_node() -> int:
     """The sequence number of the node made last in this thread; -1 before the first."""
     return int(torch._C._autograd._get_sequence_nr()) - 1  # noqa: SLF001  the same
+
+
+def number_of(node: torch.autograd.graph.Node) -> int:
+    """The sequence number of a node."""
+    return int(node._sequence_nr())  # noqa: SLF001  no public way to ask
+
+
+def num_dimensions(node: torch.autograd.graph.Node) -> int:
+    """How many dimensions the tensor has that the node made."""
+    return len(node._input_metadata[0].shape)  # noqa: SLF001  the same

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from evenkeel.locate.modules import Names, RunningModule
+from evenkeel.locate.summands import Summands
 from evenkeel.locate.trace import Trace
 
 _HOOKS_AND_COMPILE = r"Using `torch\.compile\(module\)` when there are global hooks"  # the hooks are ours, for one step
@@ -31,16 +32,22 @@ class Observation:
         self._stance = stance
         running = RunningModule(names)
         self.trace = Trace(running.path)
+        self.summands = Summands(self.trace)
         self._running = running
         self._stack = ExitStack()
 
     def start(self) -> None:
-        """Enter the dispatch mode in this thread; recording begins with `trace.begin()`."""
+        """Enter the dispatch mode in this thread; recording begins with `begin()`."""
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message=_HOOKS_AND_COMPILE)
         self._stack.enter_context(self._running.following())
         self._stack.enter_context(torch.compiler.set_stance(self._stance))
         self._stack.enter_context(self.trace)
+
+    def begin(self) -> None:
+        """The step begins here: forget what came before."""
+        self.trace.begin()
+        self.summands.clear()
 
     def stop(self) -> None:
         """Leave the mode; the records stay. Stopping twice does nothing."""

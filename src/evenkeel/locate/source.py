@@ -57,6 +57,14 @@ def running_line() -> Sight:
     return Sight(_place(library) if library else None, api, in_engine)
 
 
+def variables_of_user() -> dict[str, object]:
+    """The local variables of the innermost frame of the user; empty when there is none."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and owner_of(frame.f_code.co_filename) != "user":
+        frame = frame.f_back
+    return {} if frame is None else dict(frame.f_locals)
+
+
 @functools.lru_cache(maxsize=4096)
 def owner_of(filename: str) -> Owner:
     """Whose file a code object comes from."""

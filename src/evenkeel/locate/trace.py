@@ -66,6 +66,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         self.active = True
         self.phase = "forward"
 
+    def record_of(self, node: int) -> int | None:
+        """The record of the operation that made the autograd node of this sequence number."""
+        return self._node_owners.get(node)
+
     def bad_writer(self, tensor: Tensor) -> int | None:
         """The record that last wrote something non-finite into the tensor's memory."""
         return next(reversed(self._bad_writers.get(storage_of(tensor), [])), None)

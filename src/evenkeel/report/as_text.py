@@ -45,6 +45,10 @@ def _rows(incident: Incident) -> Iterator[Row]:
         yield "where", Text("the operation that made the bad value was not found")
     else:
         yield from _origin_rows(case.origin)
+    if case.terms:
+        yield "terms", Text(summary.terms(case.terms))
+    if incident.received_by:
+        yield "ranks", Text(summary.ranks(incident))
     if case.others:
         yield "also", _lines(summary.where(other) + ": " + summary.what(other) for other in case.others)
     if case.chain:
@@ -68,8 +72,6 @@ def _origin_rows(origin: Origin) -> Iterator[Row]:
     if origin.operation.inputs or origin.operation.outputs:
         yield "tensors", _tensors(origin)
     yield "samples", Text(summary.samples(origin))
-    if origin.term:
-        yield "term", Text(f"{origin.term}, a summand of the loss")
 
 
 def _source_line(line: SourceLine) -> Text:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from evenkeel.core.case import Origin, Symptom
+from collections.abc import Sequence
+
+from evenkeel.core.case import Origin, Symptom, Term
 from evenkeel.core.incident import Advice, Incident
 from evenkeel.core.operation import Element, Leaf, Operation, Phase
 from evenkeel.core.words import nonfinite, number
@@ -27,7 +29,7 @@ LEAVES = {
 
 def headline(incident: Incident) -> str:
     """`step 12: the loss is inf`."""
-    rank = f" on rank {incident.rank}" if incident.rank else ""
+    rank = f" on rank {incident.rank}" if incident.rank or incident.received_by else ""
     return f"step {incident.case.step}{rank}: {_seen(incident.case.symptom)}"
 
 
@@ -106,7 +108,33 @@ def samples(origin: Origin) -> str:
         return f"not traced to single ones of the {origin.num_samples:,} in the batch{batch}"
     if len(origin.samples) == origin.num_samples:
         return f"all {origin.num_samples:,} of the batch{batch}"
-    return f"{words.listed(origin.samples)} of the {origin.num_samples:,} in the batch (counted from 0){batch}"
+    rows = f"{words.listed(origin.samples)} of the {origin.num_samples:,} in the batch (counted from 0){batch}"
+    elements = f"; in the data set: {words.listed(origin.dataset_indices)}" if origin.dataset_indices else ""
+    return rows + elements + _verdict(origin)
+
+
+def _verdict(origin: Origin) -> str:
+    """What the step was like with other rows in their place."""
+    if origin.samples_verified is None:
+        return ""
+    outcome = "healthy" if origin.samples_verified else "bad all the same"
+    return f"; with other rows of the batch in their place the step is {outcome}"
+
+
+def ranks(incident: Incident) -> str:
+    """Where the bad value was born, and who has it from there."""
+    several = "ranks" if len(incident.received_by) > 1 else "rank"
+    return f"born on rank {incident.rank}; received from there by {several} {words.listed(incident.received_by)}"
+
+
+def terms(terms: Sequence[Term]) -> str:
+    """Each summand of the loss with its value, and which of them carry the bad value."""
+    return "; ".join(_term(term) for term in terms)
+
+
+def _term(term: Term) -> str:
+    value = "" if term.value is None else f" = {number(term.value)}"
+    return f"{term.name}{value} ({'healthy' if term.is_healthy else 'not healthy'})"
 
 
 def replay(incident: Incident) -> str:

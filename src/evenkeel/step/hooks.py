@@ -15,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils.data.dataloader import _BaseDataLoaderIter  # the one place through which every batch passes
 
 from evenkeel.step.holds import held_still
+from evenkeel.step.indices import DrawnIndices
 from evenkeel.step.listener import StepListener
 from evenkeel.step.patching import Wrap, patched, patched_tree
 from evenkeel.step.scalers import scalers_heard
@@ -28,7 +29,9 @@ def listening(listener: StepListener) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(first_forward_heard(listener))
-        stack.enter_context(patched(_BaseDataLoaderIter, "__next__", _hearing_loader(listener)))
+        drawn = DrawnIndices()
+        stack.enter_context(drawn.heard())
+        stack.enter_context(patched(_BaseDataLoaderIter, "__next__", _hearing_loader(listener, drawn)))
         stack.enter_context(steps_heard(listener))
         yield
 
@@ -212,7 +215,7 @@ def _are_leaves(inputs: tuple[Any, ...]) -> bool:
     return all(isinstance(t, Tensor) and t.is_leaf for t in inputs)
 
 
-def _hearing_loader(listener: StepListener) -> Wrap:
+def _hearing_loader(listener: StepListener, drawn: DrawnIndices) -> Wrap:
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def __next__(self: _BaseDataLoaderIter) -> object:  # noqa: N807  it replaces the method of that name
             source = ("dataset", id(self._dataset))
@@ -220,7 +223,7 @@ def _hearing_loader(listener: StepListener) -> Wrap:
             if again is not None:
                 return again[0]
             batch = original(self)
-            listener.batch_handed_out(source, batch)
+            listener.batch_handed_out(source, batch, drawn.of_next_batch(self))
             return batch
 
         return __next__

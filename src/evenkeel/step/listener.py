@@ -25,8 +25,8 @@ class StepListener(Protocol):
     def batch_again(self, source: Hashable) -> tuple[object] | None:
         """A batch is asked for: return (batch,) to hand that one out, None to let a fresh one be fetched."""
 
-    def batch_handed_out(self, source: Hashable, batch: object) -> None:
-        """A fresh batch is on its way to the loop."""
+    def batch_handed_out(self, source: Hashable, batch: object, indices: Sequence[int]) -> None:
+        """A fresh batch is on its way to the loop; `indices` are its rows' in the data set, empty when not known."""
 
     def backward_begins(self, losses: tuple[Tensor, ...]) -> None:
         """Gradients of these tensors are about to be computed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -23,14 +23,15 @@ class HandOut:
     batch: object
     random: RandomState
     versions: tuple[int, ...]
+    indices: Sequence[int] = ()  # of its rows in the data set, where the sampler told
     used: bool = False  # a backward followed
     spent: bool = False  # its gradients were cleared: whatever is applied next does not come from it
 
     @classmethod
-    def of(cls, source: Hashable, batch: object, earlier: RandomState) -> HandOut:
+    def of(cls, source: Hashable, batch: object, earlier: RandomState, indices: Sequence[int] = ()) -> HandOut:
         """Note a batch that is about to be handed out; `earlier` are random states from before it."""
         kept = same_tensors(batch)
-        return cls(source, kept, RandomState.capture(earlier), versions_in(kept))
+        return cls(source, kept, RandomState.capture(earlier), versions_in(kept), indices)
 
     def again(self) -> object:
         """The same batch in fresh containers, with the random states put back."""
@@ -73,7 +74,7 @@ class Window:
         """The batches of the step under way, without those whose gradients were thrown away before the others came."""
         return tuple(h for h in self.hand_outs if not h.spent) or tuple(self.hand_outs)
 
-    def handed_out(self, source: Hashable, batch: object) -> bool:
+    def handed_out(self, source: Hashable, batch: object, indices: Sequence[int] = ()) -> bool:
         """Note a batch. Returns: whether it begins a new window, being the first after an update."""
         if not torch.is_grad_enabled():  # an evaluation loop: no step consumes this batch
             return False
@@ -84,7 +85,7 @@ class Window:
             self.updates.clear()
         elif self.hand_outs:
             self.hand_outs = [h for h in self.hand_outs if not h.spent]
-        hand_out = HandOut.of(source, batch, self.latest)
+        hand_out = HandOut.of(source, batch, self.latest, indices)
         self.latest = hand_out.random
         self.hand_outs.append(hand_out)
         if len(self.hand_outs) > _MOST_UNUSED:

@@ -1,0 +1,1 @@
+"""Experiments: a bad step repeated with exactly one thing changed."""
