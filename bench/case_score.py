@@ -21,7 +21,8 @@ ASPECTS = (
     "samples",
     "reproduced",
 )
-MIN_LINE, MIN_FAMILY = 0.80, 0.70
+# Smallest share of right answers among the cases that become non-finite.
+BARS = {"detected": 1.0, "step": 1.0, "line": 0.97, "function": 0.95, "family": 0.95, "samples": 0.90}
 
 Marks = dict[str, bool | None]  # aspect -> right, wrong, or None: the truth does not say
 
@@ -149,6 +150,18 @@ def mark(truth: Truth, answer: Answer) -> Marks:
     return {aspect: answer.alarmed and right if known else None for aspect, (known, right) in asked.items()}
 
 
+def why_missed(truth: Truth, answer: Answer) -> str:
+    """What the truth is where the answer is wrong; what the case is about where nothing was said."""
+    if truth.control or answer.failure:
+        return ""
+    if not answer.alarmed:
+        kind = "nothing becomes non-finite" if not truth.nonfinite else "not seen"
+        return f"{kind}: {truth.note}"
+    wrong = [aspect for aspect, right in mark(truth, answer).items() if right is False]
+    true = {"op": truth.ops, "family": truth.families}
+    return "; ".join(f"{aspect} is {true.get(aspect, getattr(truth, aspect, True))}" for aspect in wrong)
+
+
 def tally(marks: Iterable[Marks], aspect: str) -> Tally:
     """How often the aspect was right; cases whose truth does not have it are not counted."""
     known = [given[aspect] for given in marks if given[aspect] is not None]
@@ -180,7 +193,7 @@ def _figures(marks: Sequence[Marks]) -> dict[str, Any]:
 def shortfalls(figures: dict[str, Any]) -> list[str]:
     """Each bar that is missed, as a sentence; empty when all are reached."""
     missed = []
-    for aspect, bar in (("line", MIN_LINE), ("family", MIN_FAMILY)):
+    for aspect, bar in BARS.items():
         share = figures["nonfinite"][aspect]["share"]
         if share is None or share < bar:
             said = "not measured" if share is None else f"{share:.0%}"

@@ -2,8 +2,8 @@
 
     python bench/score_cases.py [--only u36 ...] [--jobs N] [--json FILE]
 
-The exit status is 1 when a bar is missed: line right in 80 % and family in 70 % of the cases that become
-non-finite, no alarm on a control, no run that breaks.
+The exit status is 1 when a bar is missed: of the cases that become non-finite all are detected at the right step, the
+line is right in 97 %, function and family in 95 %, samples in 90 %; no alarm on a control, no run that breaks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from case_score import ASPECTS, Answer, Truth, load_truths, mark, read_incident, shortfalls, summarise
+from case_score import ASPECTS, Answer, Truth, load_truths, mark, read_incident, shortfalls, summarise, why_missed
 from rich.console import Console
 from rich.table import Table
 
@@ -99,7 +99,9 @@ def case_table(title: str, scored: Scored, aspects: Sequence[str]) -> Table:
         else:
             given = mark(truth, answer)
             marks = [SIGNS[given[aspect]] for aspect in aspects]
-        table.add_row(truth.script.stem, *marks, said(answer))
+        table.add_row(
+            truth.script.stem, *marks, "; truth: ".join(filter(None, (said(answer), why_missed(truth, answer))))
+        )
     return table
 
 

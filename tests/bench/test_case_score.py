@@ -102,4 +102,16 @@ def test_the_bars_are_held_against_the_cases_that_become_nonfinite() -> None:
     scripts = [BENCH / "cases" / f"{name}.py" for name in ("u36_silog", "u58_scaled_clipping")]
     figures = score.summarise([(score.load_truth(script), score.Answer(alarmed=False)) for script in scripts])
     assert [figures[group]["line"]["asked"] for group in ("all", "nonfinite")] == [2, 1]
-    assert len(score.shortfalls(figures)) == 2
+    missed = score.shortfalls(figures)
+    assert [sentence.split()[0] for sentence in missed] == list(score.BARS)
+    assert len(missed) == 6
+
+
+def test_a_miss_is_explained() -> None:
+    """By what the case is about where nothing was said, by the truth where something else was."""
+    silent = score.load_truth(BENCH / "cases" / "u58_scaled_clipping.py")
+    told = score.why_missed(silent, score.Answer(alarmed=False))
+    assert told == f"nothing becomes non-finite: {silent.note}"
+    seen = score.load_truth(SILOG)
+    assert "line is 12" in score.why_missed(seen, score.Answer(alarmed=True, line=7)).replace(str(seen.line), "12")
+    assert score.why_missed(score.load_truth(BENCH / "cases" / "n02_half_norm.py"), score.Answer(alarmed=False)) == ""

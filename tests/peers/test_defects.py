@@ -7,7 +7,6 @@ detector and trainer of Transformers, Composer, fairseq, OLMo-core, msProbe and 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -39,13 +38,11 @@ class ModelOutput:
 Loss = Callable[[nn.Module, Tensor], Tensor]
 
 
-def play(
-    out: Path, loss_of: Loss, x: Tensor, *, steps: int = 3, model: nn.Module | None = None, policy: Any = "stop"
-) -> Incident | None:
+def play(out: Path, loss_of: Loss, x: Tensor, *, steps: int = 3, model: nn.Module | None = None) -> Incident | None:
     """Train for some steps on the same batch; the incident, when there was one."""
     net = model or nn.Linear(x.shape[-1], x.shape[-1])
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
-    guard = evenkeel.Guard(net, optimizer, out=out, policy=policy)
+    guard = evenkeel.Guard(net, optimizer, out=out)
     try:
         for batch in guard.batches([x] * steps):
             optimizer.zero_grad()
@@ -230,9 +227,7 @@ def compiled_log(h: Tensor) -> Tensor:
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # compilation itself looks at it
 @pytest.mark.parametrize("backend", ["aot_eager", "eager"])
-def test_operation_inside_a_compiled_region(
-    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_operation_inside_a_compiled_region(backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Anomaly mode names `CompiledFunctionBackward` and the line of the call."""
     region = torch.compile(compiled_log, backend=backend)
 
@@ -244,7 +239,7 @@ def test_operation_inside_a_compiled_region(
 
 
 def test_backward_only_nan_has_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """msProbe and DebugMode give an operation without a line; the masked root is finite in forward."""
+    """Others give an operation without a line; the masked root is finite in forward."""
 
     def masked_root(net: nn.Module, x: Tensor) -> Tensor:
         h = net(x)
