@@ -44,8 +44,12 @@ def op(
     line: int = 10,
     source: str = "",
     api: str = "",
+    made_by: tuple[int | None, ...] = (),
 ) -> Operation:
-    """Describe an operation; `out` are values of the inputs' dtype, or what is known of the results."""
+    """Describe an operation; `out` are values of the inputs' dtype, or what is known of the results.
+
+    Its `line` is its index too, by which `made_by` of later ones names it.
+    """
     dtype = inputs[0].dtype if inputs else "float32"
     if isinstance(out, TensorStats):
         outputs = (out,)
@@ -63,6 +67,7 @@ def op(
         inputs=tuple(inputs),
         outputs=outputs,
         scalars=scalars,
+        made_by=made_by,
     )
 
 

@@ -208,7 +208,9 @@ def zero_update() -> Case:
 
 def labels_all_ignored() -> Case:
     """P18: the mean of nll_loss over no label."""
-    nll = op("nll_loss", [tensor("self", -0.7, -1.3)], [scalar("out[0]", NAN), scalar("out[1]", 0.0)])
+    target = tensor("target", -100.0, shape=(4,), dtype="int64")
+    inputs = [tensor("self", -0.7, -1.3, shape=(4, 2)), target]
+    nll = op("nll_loss", inputs, [scalar("out[0]", NAN), scalar("out[1]", 0.0)], api="cross_entropy")
     return failing(nll, element([], NAN, ()))
 
 

@@ -3,6 +3,7 @@
 import pytest
 from tests.diagnose.build import INF, NAN, derivative, element, failing, leaf, op, scalar, tensor
 
+from evenkeel.core.operation import Operation
 from evenkeel.diagnose import evidence, history, masks
 
 
@@ -75,6 +76,31 @@ def test_overflow_is_a_matter_of_size() -> None:
     assert evidence.overflow(large.origin) is large.origin.operation
     assert evidence.overflow(both_signs.origin) is both_signs.origin.operation
     assert [evidence.overflow(case.origin) for case in (point, log, slope)] == [None, None, None]
+
+
+def test_power_divides_by_zero_when_its_exponent_is_negative() -> None:
+    """The exponent may be a number, a tensor, or both; rsqrt has none."""
+    zero, both = tensor("self", 0.0), [tensor("self", 0.0), tensor("exponent", -1.0)]
+    assert evidence.divides_by_zero(failing(op("pow", [zero], (INF,), scalars=(-0.5,))).origin)
+    assert evidence.divides_by_zero(failing(op("pow", both, (INF,)), element([0.0, -1.0], INF)).origin)
+    assert evidence.divides_by_zero(failing(op("pow", both[1:], (INF,), scalars=(0.0,))).origin)
+    assert evidence.divides_by_zero(failing(op("rsqrt", [zero], (INF,))).origin)
+    assert not evidence.divides_by_zero(failing(op("pow", [zero], (0.0,), scalars=(0.5,))).origin)
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        (op("sqrt", [tensor("self", 0.0, 4.0)], (0.0, 2.0)), True),
+        (op("pow", [tensor("self", 0.0)], (0.0,), scalars=(2.0,)), False),
+        (op("hypot", [tensor("self", 0.0, 3.0), tensor("other", 4.0, 0.0)], (4.0, 3.0)), False),
+        (op("hypot", [tensor("self", -3.0, 3.0), tensor("other", -4.0, 4.0)], (0.0, 5.0)), True),
+        (op("exp", [tensor("self", 0.0)], (1.0,)), False),
+    ],
+)
+def test_roots_of_zero(root: Operation, expected: bool) -> None:  # noqa: FBT001 - a column of the table
+    """A square is no root; hypot is at 0 where its result is."""
+    assert evidence.is_root_of_zero(root) is expected
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,15 @@ def test_same_case_gives_the_same_answer() -> None:
     """Explaining is a pure function."""
     case = failing(op("exp", [tensor("self", 100.0)], (INF,)))
     assert explain(case) == explain(case)
+
+
+def test_step_that_could_not_be_repeated_is_no_fault_of_the_hardware() -> None:
+    """Nothing was run again, so nothing came out otherwise; the reason is told, and what to do about it."""
+    why = "not repeated: the loop wrote into its batch, so it cannot be handed out again"
+    case = replace(failing(None, reproduced=False), obstacle=why)
+    (cause,) = explain(case)
+    assert cause.code == "EK299"
+    assert why in cause.text
+    assert "evenkeel run" in cause.advice
+    spoiled = replace(case, leaves=(leaf("parameter", "encoder.weight", 0.1, NAN),), last_good_state=39)
+    assert explain(spoiled)[0].code == "EK261"

@@ -96,3 +96,45 @@ def test_mismatched_inputs_are_both_named() -> None:
     """The large one and an ordinary one."""
     mismatch = next(cause for cause in explain(SECOND["scale_mismatch"]) if cause.name == "scale_mismatch")
     assert mismatch.text.startswith("the batch batch[0] reaches 5,000 while the batch batch[1] reaches 2;")
+
+
+def test_singular_matrix_tells_pivot_and_rank() -> None:
+    """LAPACK's pivot, and how many rows can be independent at most."""
+    text = explain(WINS["singular_matrix"])[0].text
+    assert "pivot 3 of its factorisation is exactly 0; it is a product over 2, so of its 3 rows at most 2" in text
+
+
+def test_distance_tells_that_a_point_met_itself() -> None:
+    """The indices say it, the line of the difference is named."""
+    text = explain(WINS["distance_to_itself"])[0].text
+    assert "the difference of two equal points (train.py:7 in loss_fn); each of these is a point with itself" in text
+
+
+def test_gradient_penalty_tells_which_operation_made_the_gradient() -> None:
+    """Its line is where the gradient vanishes."""
+    text = explain(WINS["gradient_penalty_at_zero"])[0].text
+    assert "the length of a gradient (computed in backward by mm (train.py:7 in loss_fn))" in text
+
+
+def test_underflow_tells_what_went_in() -> None:
+    """The exponential, its range and the dtype."""
+    text = explain(WINS["exp_underflow"])[0].text
+    assert "because exp underflowed (train.py:8 in loss_fn): its inputs span all -120" in text
+
+
+def test_tiny_denominator_tells_the_bound_of_its_dtype() -> None:
+    """An eps for float16 must be larger than one for float32."""
+    cause = explain(WINS["tiny_denominator"])[0]
+    assert "div divided by 1e-6" in cause.text
+    assert "above 0.003907" in cause.advice
+
+
+def test_lengths_are_told_where_they_are_known() -> None:
+    """Tensors of lengths, and the sample."""
+    text = explain(WINS["impossible_length"])[0].text
+    assert "inputs of 4 to 5 steps, targets of 2 to 3 symbols" in text
+
+
+def test_code_for_missing_is_told_with_all_its_digits() -> None:
+    """-9999 is recognised by its digits."""
+    assert "the batch batch[0] holds 1e+20, a usual code" in explain(WINS["missing_value_code"])[0].text

@@ -40,7 +40,7 @@ def test_several_roots_are_told_apart_by_class() -> None:
     first, second = nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2))
     names = Names([first, second])
     assert names.of_tensor(first.weight) == "Linear.weight"
-    assert names.of_tensor(second[0].weight) == "Sequential.0.weight"
+    assert names.of_tensor(second[0].weight) == "Sequential[0].0.weight"
     assert names.of_module(second[0]) == "Sequential.0"
 
 
@@ -59,7 +59,7 @@ def test_shared_tensors_have_their_first_name_and_are_given_once() -> None:
     model[1].weight = model[0].weight
     model.append(model[2])
     names = Names([model, nn.Sequential(model[2])])
-    assert names.of_tensor(model[1].weight) == "Sequential.0.weight"
+    assert names.of_tensor(model[1].weight) == "Sequential[0].0.weight"
     buffers = list(names.buffers())
     assert len({id(b) for b in buffers}) == len(buffers) == 3
 

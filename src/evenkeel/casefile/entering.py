@@ -16,6 +16,7 @@ from evenkeel.locate.record import storage_of
 from evenkeel.locate.samples import batch_size
 from evenkeel.locate.trace import Trace
 from evenkeel.step.updater import Updater, parameters_of
+from evenkeel.tensors.measure import describe, is_finite
 
 Known = dict[int, tuple[LeafKind, str]]  # by storage
 
@@ -54,6 +55,13 @@ def num_samples(scene: Scene, trace: Trace, known: Known) -> int | None:
     outside = [s for storage, s in trace.leaves.items() if storage not in known and s.shape]
     largest = max(outside, key=lambda s: s.numel, default=None)
     return largest.shape[0] if largest is not None else None
+
+
+def bad_parameters(scene: Scene) -> tuple[Leaf, ...]:
+    """The parameters that are not finite now. Cost: a read of all of them."""
+    named = [(scene.names.of_tensor(p) or "parameter", p) for p in scene.names.parameters()]
+    bad = [(name, parameter) for name, parameter in named if not is_finite(parameter)]
+    return tuple(Leaf(kind="parameter", name=name, stats=describe(p, name), is_updated=True) for name, p in bad)
 
 
 def with_owners(located: Located, scene: Scene) -> Located:

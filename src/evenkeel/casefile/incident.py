@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import evenkeel
-from evenkeel.casefile.entering import batch_of_storage, known_storages, num_samples, with_owners
+from evenkeel.casefile.entering import bad_parameters, batch_of_storage, known_storages, num_samples, with_owners
 from evenkeel.casefile.scene import Replay, Scene
 from evenkeel.casefile.terms import carrying, terms_of
 from evenkeel.core.case import Case, Origin, Term
@@ -27,13 +27,14 @@ _PHASES: dict[str, Phase] = {"gradient": "backward", "parameter": "optimizer", "
 
 def incident_of(seen: Sighting, replay: Replay, scene: Scene, *, command: str) -> Incident:
     """Write the case file of the step in which `seen` was seen, from its replay."""
-    located = _located(replay, scene)
+    located = _located(seen, replay, scene)
     terms = _terms(replay, located)
     case = Case(
         step=scene.step,
         phase=located.phase,
         symptom=seen.symptom,
         reproduced=replay.reproduced,
+        obstacle="" if replay.observed is not None else replay.how,
         only_compiled=replay.only_compiled,
         origin=_with_origin_of_data(located.origin, replay, scene, terms),
         others=located.others,
@@ -76,12 +77,19 @@ def environment() -> tuple[tuple[str, str], ...]:
     )
 
 
-def _located(replay: Replay, scene: Scene) -> Located:
+def _located(seen: Sighting, replay: Replay, scene: Scene) -> Located:
     if replay.observed is None or replay.sighting is None:
-        return Located(phase=_PHASES.get(replay.sighting.symptom.kind, "forward") if replay.sighting else "forward")
+        return _not_traced(seen, scene)
     trace, known = replay.observed.trace, known_storages(scene)
     located = locate(trace, replay.sighting.tensors, num_samples(scene, trace, known), known.get)
     return with_owners(located, scene)
+
+
+def _not_traced(seen: Sighting, scene: Scene) -> Located:
+    """What can be said without a trace: parameters that are bad though no update was found to be at fault."""
+    made_by_update = seen.symptom.kind == "parameter"
+    leaves = () if made_by_update else bad_parameters(scene)
+    return Located(phase="state" if leaves else _PHASES.get(seen.symptom.kind, "forward"), leaves=leaves)
 
 
 def _terms(replay: Replay, located: Located) -> tuple[Term, ...]:

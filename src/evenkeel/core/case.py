@@ -73,6 +73,7 @@ class Case:
     phase: Phase
     symptom: Symptom
     reproduced: bool
+    obstacle: str = ""  # why the step could not be repeated at all; "" when it was
     only_compiled: bool = False  # it came again in code compiled by torch.compile, and not without compilation
     origin: Origin | None = None
     others: tuple[Origin, ...] = ()

@@ -40,9 +40,20 @@ EXPONENTIALS = frozenset({"exp", "exp2", "expm1", "cosh", "sinh"})
 LOGARITHMS = frozenset({"log", "log2", "log10", "log1p", "xlogy", "special_xlog1py"})
 SATURATING = frozenset({"tanh", "sigmoid", "softmax", "erf", "softsign"})
 SOFTMAXES = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "logaddexp2", "logcumsumexp"})
+LABELLED = frozenset({"nll_loss", "nll_loss2d", "nll_loss_nd", "cross_entropy", "cross_entropy_loss"})
 SUMS = frozenset({"sum", "count_nonzero", "nansum", "bincount"})
+POWERS = frozenset({"pow", "rsqrt"})
+ROOTS = frozenset({"sqrt", "rsqrt", "pow", "norm", "std", "hypot"})
+GAMMAS = frozenset({"lgamma", "digamma", "polygamma"})
+SOLVERS = frozenset(
+    {
+        *("linalg_inv_ex", "linalg_solve_ex", "linalg_slogdet", "linalg_lu_solve", "linalg_solve_triangular"),
+        *("cholesky_solve", "triangular_solve", "cholesky_inverse"),
+    }
+)
 _DENOMINATORS = {"reciprocal": "self", "rsqrt": "self", "pow": "self", "div": "other", "weight_norm": "v"}
-_INFINITE_AT_A_POINT = LOGARITHMS | SOFTMAXES | {"atanh", "logit", "erfinv", "special_erfinv", "lgamma", "digamma"}
+_INVERSES = frozenset({"atanh", "logit", "erfinv", "special_erfinv", "special_ndtri"})
+_INFINITE_AT_A_POINT = LOGARITHMS | SOFTMAXES | GAMMAS | SOLVERS | _INVERSES | {"ctc_loss", "cudnn_ctc_loss"}
 _BOTH_SIGNS = 1e10
 
 
@@ -193,13 +204,22 @@ def denominator(operation: Operation) -> TensorStats | None:
     return argument(operation, _DENOMINATORS.get(base(operation), ""))
 
 
+def exponents(origin: Origin) -> tuple[float, ...]:
+    """The exponents of a power: the number, or those at the bad elements of forward, else their range."""
+    tensor = argument(origin.operation, "exponent")
+    if tensor is None:
+        return origin.operation.scalars
+    values = () if origin.derivative is not None else operands(origin, "exponent")
+    return values or tuple(value for value in (tensor.min, tensor.max) if value is not None)
+
+
 def divides_by_zero(origin: Origin) -> bool:
     """Whether the forward operation divided by exactly 0, told by the bad elements, else by the counts."""
     operation = origin.operation
     name = base(operation)
     if name not in _DENOMINATORS or not is_finite(operation) or (in_backward(origin) and not absorbed(origin)):
         return False
-    if name == "pow" and not any(scalar < 0.0 for scalar in operation.scalars):
+    if name == "pow" and not any(exponent < 0.0 for exponent in exponents(origin)):
         return False
     below = denominator(operation)
     if below is None:  # a number, or integers, of which the trace keeps no range: only 0 makes a bad quotient
@@ -211,6 +231,15 @@ def divides_by_zero(origin: Origin) -> bool:
 def divides_by_integers(operation: Operation) -> bool:
     """Whether the denominator is a tensor of integers or bools: the trace keeps no range of those."""
     return base(operation) == "div" and denominator(operation) is None and not operation.scalars
+
+
+def is_root_of_zero(operation: Operation) -> bool:
+    """Whether a root was taken of exactly 0; a power counts when its exponent lies below 1."""
+    name = base(operation)
+    known = operation.outputs if name == "hypot" else operation.inputs  # hypot is 0 where both of its arguments are
+    if name not in ROOTS or not known or (name == "pow" and not any(scalar < 1.0 for scalar in operation.scalars)):
+        return False
+    return num_zeros(known[0]) > 0
 
 
 def acting(origin: Origin) -> Operation:

@@ -152,7 +152,7 @@ class Loop:
             losses=tuple(self.heard.past),
             weight_peaks=tuple(float(peak) for peak in (*self.peaks, worst(parameters_of(updater)))),
             gradient_norms=self.heard.norms_of(parameters_of(updater)),
-            updaters=tuple(self.updaters.values()),
+            updaters=tuple({**self.updaters, key_of(updater): updater}.values()),
         )
 
     def name_of(self, tensor: Tensor) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -26,12 +26,11 @@ class Names:
     """What tensors and modules are called, under one or several root modules."""
 
     def __init__(self, roots: Iterable[nn.Module]) -> None:
-        """Walk the modules once. With several roots each name begins with the root's class."""
+        """Walk the modules once. With several roots each name begins with the root's class, numbered if it is shared."""
         self._roots = tuple(roots)
         self._tensors: dict[int, str] = {}
         self._modules: dict[int, str] = {}
-        for root in self._roots:
-            prefix = f"{type(root).__name__}." if len(self._roots) > 1 else ""
+        for root, prefix in zip(self._roots, _prefixes(self._roots), strict=True):
             for name, tensor in [*root.named_parameters(), *root.named_buffers()]:
                 self._tensors.setdefault(id(tensor), prefix + name)
             for name, module in root.named_modules():
@@ -60,6 +59,13 @@ class Names:
         """Every parameter of every root."""
         for root in self._roots:
             yield from root.parameters()
+
+
+def _prefixes(roots: Sequence[nn.Module]) -> Iterator[str]:
+    classes = [type(root).__name__ for root in roots]
+    for position, name in enumerate(classes):
+        number = f"[{classes[:position].count(name)}]" if classes.count(name) > 1 else ""
+        yield f"{name}{number}." if len(classes) > 1 else ""
 
 
 class RunningModule:

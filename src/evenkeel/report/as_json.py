@@ -15,7 +15,16 @@ from evenkeel.report.plain import expect, from_plain, to_plain
 Object = dict[str, Any]  # a JSON object; it does not leave this file
 
 PLACE_KEYS = ("file", "line", "scope", "source")
-_OF_CASE = ("terms", "leaves", "losses", "weight_peaks", "gradient_norms", "last_good_state", "only_compiled")
+_OF_CASE = (
+    "terms",
+    "leaves",
+    "losses",
+    "weight_peaks",
+    "gradient_norms",
+    "last_good_state",
+    "only_compiled",
+    "obstacle",
+)
 
 
 def to_json(incident: Incident) -> str:

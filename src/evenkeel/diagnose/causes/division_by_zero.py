@@ -1,7 +1,7 @@
 """Something was divided by exactly 0.
 
 What you see:
-    An infinite or NaN value out of a division, a reciprocal or a normalisation.
+    An infinite or NaN value out of a division, a reciprocal or a weight normalisation.
 Why:
     The denominator is a norm, a distance, an area or a probability that can be 0 for a legal input: a zero
     vector, a box without area, the identity rotation, a weight filled with zeros.
@@ -11,8 +11,9 @@ Good:
     n = g.norm(); direction = g / torch.where(n > 0, n, 1.0)     # the zero vector keeps the direction zero
 Not this:
     A denominator that counts something is empty_reduction; a range or spread of a constant is
-    constant_feature; an epsilon that vanished in 16 bits is half_underflow; a division only in the branch
-    not taken is unselected_branch.
+    constant_feature; an exponential or a product that came out as 0 is exp_underflow; rsqrt or a negative power
+    is power_of_zero; a tiny denominator that is not 0 is tiny_denominator; an epsilon that vanished in 16
+    bits is half_underflow; a division only in the branch not taken is unselected_branch.
 Source:
     GRIST ID_29; LookSAM#1; pytorch#19126; pytorch3d#189; yolov5#13416; BASNet PR#69.
 """
@@ -30,11 +31,13 @@ FAMILY: Family = "domain"
 
 
 def judge(case: Case) -> Cause | None:
-    """A division, reciprocal, inverse root or weight normalisation with a zero below the line, in forward."""
+    """A division, reciprocal or weight normalisation with a zero below the line, in forward."""
     origin = evidence.born(case)
     if origin is None or not evidence.divides_by_zero(origin):
         return None
     operation = origin.operation
+    if evidence.base(operation) in evidence.POWERS:
+        return None
     below = evidence.denominator(operation)
     source = evidence.maker(case, below) if below is not None else None
     made = (
@@ -58,7 +61,7 @@ def judge(case: Case) -> Cause | None:
 
 def _numerator(origin: Origin) -> str:
     """What stood above the line at the bad elements."""
-    if evidence.base(origin.operation) in {"reciprocal", "rsqrt", "pow"}:
+    if evidence.base(origin.operation) == "reciprocal":
         return "1"
     if evidence.base(origin.operation) == "weight_norm":
         return "a weight whose norm is 0"

@@ -4,18 +4,17 @@ What you see:
     A NaN loss in a batch that looks like any other; often the gradients are finite, so gradient checks miss
     it.
 Why:
-    The mean over no elements is 0/0: no positive in the batch, every label ignored, an empty mask, a count
-    of 0. The unbiased variance of a single element is 0/0 as well.
+    The mean over no elements is 0/0: no positive in the batch, an empty mask, a count of 0.
 Bad:
     loss = (error * mask).sum() / mask.sum()
 Good:
     loss = (error * mask).sum() / mask.sum().clamp(min=1)        # no valid element, no contribution
 Not this:
-    A denominator that is a length, a distance or a sum of probabilities is division_by_zero; a range of a
-    constant is constant_feature.
+    Labels of which every one is ignored are all_targets_ignored, the spread of one element is
+    single_element_spread. A denominator that is a length, a distance or a sum of probabilities is
+    division_by_zero; a range of a constant is constant_feature.
 Source:
-    pytorch#70348, #116349, #75181; cosmos-rl#155; yolov9 PR#662; BMN#23; VoteNet#9; TFDeepSurv#15;
-    pytorch-metric-learning#107.
+    yolov9 PR#662; BMN#23; VoteNet#9; TFDeepSurv#15; pytorch-metric-learning#107.
 """
 
 from __future__ import annotations
@@ -42,10 +41,9 @@ _OVER_NOTHING = frozenset(
         "l1_loss",
         "smooth_l1_loss",
     }
+    | evidence.LABELLED
     | {"huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss", "kl_div"}
 )
-_OF_ONE = frozenset({"var", "std", "var_mean", "std_mean"})
-_LABELLED = frozenset({"nll_loss", "nll_loss2d", "nll_loss_nd", "cross_entropy", "cross_entropy_loss"})
 _SURE, _PROBABLE, _POSSIBLE = 0.95, 0.9, 0.8
 
 
@@ -66,9 +64,8 @@ def judge(case: Case) -> Cause | None:
         evidence=tuple(words.tensor(stats) for stats in (*origin.operation.inputs, *origin.operation.outputs)),
         confidence=confidence,
         advice=(
-            "Divide the sum by the count clamped to at least 1, so that nothing contributes 0: for labels "
-            "F.cross_entropy(..., reduction='sum') / (labels != ignore_index).sum().clamp(min=1). A "
-            "variance needs two elements, or correction=0."
+            "Divide the sum by the count clamped to at least 1, so that nothing contributes 0: "
+            "(error * mask).sum() / mask.sum().clamp(min=1)."
         ),
     )
 
@@ -78,12 +75,8 @@ def _empty(operation: Operation) -> tuple[str, float] | None:
     name = evidence.base(operation)
     if not any(stats.num_nan for stats in operation.outputs) or not evidence.is_finite(operation):
         return None
-    if name in _OVER_NOTHING and all(stats.numel == 0 for stats in operation.inputs):
+    if name in _OVER_NOTHING and all(stats.numel == 0 for stats in operation.inputs if stats.name != "weight"):
         return ("was taken over no elements: 0/0", _SURE)
-    if name in _OF_ONE and operation.inputs and operation.inputs[0].numel == operation.outputs[0].numel:
-        return ("was taken over a single element: the unbiased form divides by 0", _SURE)
-    if name in _LABELLED:
-        return ("had no label to average over: every one is ignored, and the mean is 0/0", _SURE)
     return None
 
 

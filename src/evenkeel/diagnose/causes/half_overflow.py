@@ -10,8 +10,8 @@ Bad:
 Good:
     energy = (x.float() ** 2).sum()            # or bfloat16, whose range is that of float32
 Not this:
-    A mask constant such as -1e9 that became -inf is mask_constant_overflow; an exp is exp_overflow.
-    Gradients that overflow under a loss scale are the GradScaler's daily work and no incident.
+    A mask constant such as -1e9 that became -inf is mask_constant_overflow; an exp is exp_overflow; a gradient
+    is gradient_overflow_in_half; an update is optimizer_eps_in_half or optimizer_update.
 Source:
     transformers#17306 and apex#93 for the neighbouring mask arithmetic.
 """
@@ -29,10 +29,12 @@ FAMILY: Family = "range"
 
 
 def judge(case: Case) -> Cause | None:
-    """An infinity out of finite numbers in a format of narrow range."""
+    """An infinity out of finite numbers in a format of narrow range, in forward."""
     origin = evidence.born(case)
     operation = evidence.overflow(origin) if origin is not None else None
     if origin is None or operation is None or evidence.base(operation) in evidence.EXPONENTIALS:
+        return None
+    if operation.phase != "forward":
         return None
     dtype = evidence.dtype_of(operation)
     limits = limits_of(dtype)

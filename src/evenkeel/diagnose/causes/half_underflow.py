@@ -28,7 +28,7 @@ CODE = "EK224"
 FAMILY: Family = "range"
 
 _SINGULAR = evidence.LOGARITHMS | evidence.DIVISIONS | {"rsqrt", "sqrt", "pow", "atanh", "logit"}
-_GUARDS = frozenset({"add", "sub", "rsub", "clamp", "clamp_min", "clamp_max", "maximum", "minimum"})
+_GUARDS = frozenset({"add", "sub", "rsub", "clamp", "clamp_min", "clamp_max", "maximum", "minimum", "logit"})
 _NEAR = 5
 
 
@@ -37,12 +37,12 @@ def judge(case: Case) -> Cause | None:
     origin = evidence.born(case)
     if origin is None or evidence.base(origin.operation) not in _SINGULAR:
         return None
-    guard = next((o for o in case.upstream[:_NEAR] if _lost(o) is not None), None)
+    guard = next((o for o in (origin.operation, *case.upstream[:_NEAR]) if _lost(o) is not None), None)
     if guard is None:
         return None
     constant = _lost(guard) or 0.0
     operation, dtype = origin.operation, evidence.dtype_of(guard)
-    kind = f"the bound {constant:.15g}" if "clamp" in evidence.base(guard) else f"the constant {constant:.15g}"
+    kind = f"the bound {constant:.15g}" if _is_bound(guard) else f"the constant {constant:.15g}"
     rounded = 1 if constant > 0.5 else 0  # noqa: PLR2004 - halfway: it rounded to one of the two
     received = f" ({extent(operation.inputs[0])})" if operation.inputs else ""
     return Cause(
@@ -64,9 +64,16 @@ def _lost(operation: Operation) -> float | None:
     limits = limits_of(evidence.dtype_of(operation))
     if limits is None or evidence.dtype_of(operation) not in HALF or evidence.base(operation) not in _GUARDS:
         return None
-    is_bound = "clamp" in evidence.base(operation)
-    lost = (s for s in operation.scalars if limits.loses(s) or (is_bound and limits.rounds_to_one(s)))
+    scalars = operation.scalars
+    if evidence.base(operation) == "logit":  # its eps bounds the argument at 1 - eps
+        scalars = tuple(1.0 - eps for eps in scalars)
+    lost = (s for s in scalars if limits.loses(s) or (_is_bound(operation) and limits.rounds_to_one(s)))
     return next(lost, None)
+
+
+def _is_bound(operation: Operation) -> bool:
+    """Whether its constants bound the argument; others are added to it."""
+    return "clamp" in evidence.base(operation) or evidence.base(operation) == "logit"
 
 
 def _format(dtype: str) -> str:

@@ -3,16 +3,15 @@
 What you see:
     Loss and gradients are finite; a parameter is not, after the step.
 Why:
-    The update divides by something that is 0 or underflows: the norm of a layer that starts at zero, a
-    second moment in float16 next to an eps of 1e-8, which is 0 there. Or the product of rate and update
-    leaves the range.
+    The update divides by something that is 0 or underflows, such as the norm of a layer that starts at zero. Or
+    the product of rate and update leaves the range.
 Bad:
     update *= update_before.norm() / update.norm()            # a zero-initialised layer: 0/0
 Good:
     update *= update_before.norm() / update.norm().clamp_min(1e-12)
 Not this:
     Gradients that were already bad when the optimizer received them come from the loss; NaN out of gradient
-    clipping is clip_by_infinite_norm.
+    clipping is clip_by_infinite_norm; an eps that float16 cannot hold is optimizer_eps_in_half.
 Source:
     microsoft/dion PR#24 (NorMuon).
 """

@@ -1,17 +1,18 @@
 """An inverse function received a number outside its domain.
 
 What you see:
-    NaN or inf in the forward pass, out of acos, asin, acosh, atanh, logit or erfinv.
+    NaN in the forward pass, out of acos, asin, acosh, atanh, logit, erfinv or ndtri.
 Why:
     A cosine computed from two normalised vectors exceeds 1 by a rounding error; an argument that is at
-    least 1 on paper falls below; atanh, logit and erfinv are infinite at the very edge.
+    least 1 on paper falls below.
 Bad:
     angle = torch.acos((a * b).sum(-1))
 Good:
     angle = 2 * torch.atan2((a - b).norm(dim=-1), (a + b).norm(dim=-1))
 Not this:
-    A finite value whose gradient is infinite is inverse_function_edge; an edge that tanh rounded to is
-    saturated_inverse. A clamp to [-1, 1] mends the value and leaves an infinite gradient.
+    A finite value whose gradient is infinite is inverse_function_edge; an edge at which the function is infinite
+    is infinite_at_bound, or saturated_inverse where tanh rounded to it. A clamp to [-1, 1] mends the value and
+    leaves an infinite gradient.
 Source:
     geoopt PR#79 and geomstats PR#273, for the edge next to it.
 """
@@ -37,11 +38,12 @@ _DOMAINS = {
     "erfinv": (-1.0, 1.0, False),
     "special_erfinv": (-1.0, 1.0, False),
     "logit": (0.0, 1.0, False),
+    "special_ndtri": (0.0, 1.0, False),
 }
 
 
 def judge(case: Case) -> Cause | None:
-    """An argument outside the domain, or on an edge where the function is infinite, in forward."""
+    """An argument outside the domain, in forward."""
     origin = evidence.born_forward(case, _DOMAINS)
     if origin is None or not origin.operation.inputs:
         return None
@@ -49,7 +51,7 @@ def judge(case: Case) -> Cause | None:
     name = evidence.base(origin.operation)
     low, high, closed = _DOMAINS[name]
     values = evidence.operands(origin, stats.name) or tuple(v for v in (stats.min, stats.max) if v is not None)
-    outside = [v for v in values if v < low or v > high or (not closed and v in {low, high})]
+    outside = [v for v in values if v < low or v > high]
     if not outside:
         return None
     return Cause(
@@ -71,9 +73,7 @@ def judge(case: Case) -> Cause | None:
 
 def _excess(value: float, low: float, high: float) -> str:
     """The argument, told by how far it lies outside when that is little."""
-    edge = high if value >= high else low
-    if value == edge:
-        return f"exactly {number(value)}, where it is infinite,"
+    edge = high if value > high else low
     side = "above" if value > edge else "below"
     return f"{number(value)} ({number(abs(value - edge))} {side} {number(edge)})"
 

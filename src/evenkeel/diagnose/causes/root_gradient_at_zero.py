@@ -11,7 +11,8 @@ Bad:
 Good:
     std = torch.sqrt(x.var() + eps ** 2)         # inside; or x.std(), whose slope at 0 is defined as 0
 Not this:
-    A gradient of exactly 0 arriving at the root is unselected_branch; a radicand made by subtracting two
+    A gradient of exactly 0 arriving at the root is unselected_branch; a root of squared differences is
+    distance_to_itself, of a gradient's squares gradient_penalty_at_zero; a radicand made by subtracting two
     nearly equal means is also cancellation.
 Source:
     GRIST ID_35/36/39/43/49; pytorch#4320; keras#23075; asteroid#90; ADM-Public eval_depth.py:400.
@@ -28,17 +29,13 @@ from evenkeel.diagnose import evidence, words
 CODE = "EK211"
 FAMILY: Family = "gradient_singularity"
 
-_ROOTS = frozenset({"sqrt", "rsqrt", "pow", "norm", "std"})
-
 
 def judge(case: Case) -> Cause | None:
     """The derivative of a root, of an inverse root or of a fractional power at 0."""
-    origin = evidence.born_backward(case, _ROOTS)
-    if origin is None or not origin.operation.inputs or not _is_root(origin.operation):
+    origin = evidence.born_backward(case, evidence.ROOTS)
+    if origin is None or not evidence.is_root_of_zero(origin.operation):
         return None
     operation = origin.operation
-    if not evidence.num_zeros(operation.inputs[0]):
-        return None
     name, source = evidence.base(operation), _source(case, operation)
     slope = "is infinite there, and so is its slope" if evidence.absorbed(origin) else "has an infinite slope there"
     made = f" The 0 was made by {source}." if source else ""
@@ -52,11 +49,6 @@ def judge(case: Case) -> Cause | None:
         confidence=0.95 if name == "rsqrt" else 0.88,
         advice=_advice(case, name),
     )
-
-
-def _is_root(operation: Operation) -> bool:
-    """Powers count when the exponent lies below 1."""
-    return evidence.base(operation) != "pow" or any(scalar < 1.0 for scalar in operation.scalars)
 
 
 def _source(case: Case, root: Operation) -> str:

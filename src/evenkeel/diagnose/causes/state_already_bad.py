@@ -1,18 +1,18 @@
 """The model was bad before the step began.
 
 What you see:
-    Every step fails from some point on, or at once after loading a checkpoint.
+    Every step fails from some point on.
 Why:
-    An earlier update wrote NaN into a parameter, a bad batch entered running statistics, a damaged
-    checkpoint was loaded, or a gradient of an earlier step was kept. This step is only the first to show
-    it.
+    An earlier update wrote NaN into a parameter, a bad batch entered running statistics, or a gradient of an
+    earlier step was kept. This step is only the first to show it.
 Bad:
-    model.load_state_dict(torch.load("last.pt"))              # saved after the bad update
+    loss.backward(); optimizer.step()                         # whatever the gradients were
 Good:
-    state = torch.load("last.pt")
-    bad = [name for name, value in state.items() if not value.isfinite().all()]      # must be empty
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    if torch.isfinite(norm): optimizer.step()                 # the same decision on every rank, and counted
 Not this:
-    A parameter that is bad at step 0 of a fresh run is uninitialised_parameter.
+    A parameter or buffer that is bad at step 0 is loaded_bad or uninitialised_parameter; a second model that follows
+    the first is poisoned_average.
 Source:
     Marigold#111 (weights NaN one update after a NaN target).
 """
@@ -35,17 +35,15 @@ def judge(case: Case) -> Cause | None:
     source = _bad_state(case)
     if source is None:
         return None
-    begun = "when training began" if case.step == 0 else f"when step {case.step} began"
-    reason = "a checkpoint loaded bad, or memory never initialised" if case.step == 0 else "an earlier step made it so"
     used = f"; first used{words.cite(case.origin.operation)}" if case.origin and case.origin.operation.place else ""
     return Cause(
         name="state_already_bad",
         code=CODE,
         family=FAMILY,
         text=f"{words.leaf(source)} already held {source.stats.num_nonfinite:,} non-finite of "
-        f"{words.plural(source.stats.numel, 'element')} {begun}: {reason}{used}.",
+        f"{words.plural(source.stats.numel, 'element')} when step {case.step} began: {_since(case, source)}{used}.",
         evidence=tuple(words.tensor(e.stats) for e in case.leaves if e.kind in _STATE and e.stats.num_nonfinite),
-        confidence=0.5 if case.step == 0 and source.kind == "parameter" else 0.9,
+        confidence=0.9,
         advice=(
             "Go back to the last checkpoint whose tensors are all finite and run on from there under "
             "supervision, so that the step that did the damage is caught. Call zero_grad before every "
@@ -62,4 +60,18 @@ def _bad_state(case: Case) -> Leaf | None:
         candidates = list(case.leaves)
     else:
         candidates = []
-    return next((e for e in candidates if e.kind in _STATE and e.stats.num_nonfinite), None)
+    kinds = _STATE if case.step > 0 else {"gradient"}  # what is bad before the first step was loaded, or never made
+    return next((e for e in candidates if e.kind in kinds and e.stats.num_nonfinite), None)
+
+
+def _since(case: Case, source: Leaf) -> str:
+    """Between which steps it went bad, as far as somebody looked at the parameters in between."""
+    good = case.last_good_state
+    if source.kind != "parameter" or source.is_updated is False:
+        return "an earlier step made it so"
+    if good is None:
+        return f"one of the steps 0 to {case.step - 1} made it so" if case.step > 1 else "step 0 made it so"
+    if good >= case.step - 1:
+        return f"all parameters were finite after step {good}, so something wrote into it after that update"
+    first = f"step {good + 1}" if good + 2 == case.step else f"one of the steps {good + 1} to {case.step - 1}"
+    return f"all parameters were finite after step {good}, so {first} made it so"

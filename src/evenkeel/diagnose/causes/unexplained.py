@@ -31,14 +31,27 @@ def judge(case: Case) -> Cause:
         name="unexplained",
         code=CODE,
         family=_family(case),
-        text=f"At step {case.step} the {symptom} went bad{_known(case)}. No known cause fits these numbers.",
+        text=f"At step {case.step} the {symptom} went bad{_known(case)}.{_unknown(case)}",
         evidence=_evidence(case),
         confidence=0.1,
-        advice=(
-            "Read the ranges of this operation's inputs: the one that looks wrong shows where to go on. "
-            "Running the step in float64 tells whether precision plays a part."
-        ),
+        advice=_advice(case),
     )
+
+
+def _advice(case: Case) -> str:
+    if case.obstacle:
+        return (
+            "Draw the data through a DataLoader or guard.batches and write into no batch, so that the step can be "
+            "repeated; or start the script with evenkeel run, which can repeat it in a second process."
+        )
+    return (
+        "Read the ranges of this operation's inputs: the one that looks wrong shows where to go on. "
+        "Running the step in float64 tells whether precision plays a part."
+    )
+
+
+def _unknown(case: Case) -> str:
+    return "" if case.obstacle else " No known cause fits these numbers."
 
 
 def _family(case: Case) -> Family:
@@ -50,6 +63,8 @@ def _family(case: Case) -> Family:
 
 def _known(case: Case) -> str:
     """The operation, if one was found."""
+    if case.obstacle:
+        return f", and the step could not be repeated to see where ({case.obstacle})"
     if case.origin is None:
         return ", and no operation was found that made the first bad value"
     operation = case.origin.operation

@@ -31,29 +31,22 @@ FAMILY: Family = "gradient_singularity"
 
 _SELECTORS = frozenset(
     {
-        "where",
-        "masked_fill",
-        "masked_scatter",
-        "index_put",
-        "index_add",
-        "scatter",
-        "scatter_add",
-        "select",
-        "slice",
-        "select_scatter",
-        "slice_scatter",
-        "threshold",
+        *("where", "masked_fill", "masked_scatter", "threshold", "select", "slice", "select_scatter", "slice_scatter"),
+        *("index_put", "index_add", "scatter", "scatter_add"),
     }
 )
+# Their derivative computes an infinite slope first and multiplies it by the gradient next.
+_SLOPES = evidence.GAMMAS | {"pow"}
+_SOON = 2
 _WORDS_OF_CHOICE = ("where(", "mask")
 
 
 def judge(case: Case) -> Cause | None:
     """A gradient of exactly 0 met an infinite slope, or an infinity that the loss does not use."""
     origin = evidence.born_backward(case)
-    if origin is None or not _met_zero(origin):
+    if origin is None or not (_met_zero(origin) or _slope_met_zero(case, origin)):
         return None
-    operation, selector = origin.operation, _selector(case)
+    operation, selector = origin.operation, _selector(case, origin)
     if selector is None and not any(word in _source(operation) for word in _WORDS_OF_CHOICE):
         return None
     return Cause(
@@ -81,16 +74,24 @@ def _met_zero(origin: Origin) -> bool:
     return all(0.0 in element.operands for element in origin.elements)
 
 
-def _selector(case: Case) -> Operation | None:
-    """The backward operation that sent the 0: of a where, of an index, or of a product with a mask."""
-    backward = [operation for operation in case.incoming if operation.phase == "backward"]
-    return next((operation for operation in backward if _selects(operation)), None)
+def _slope_met_zero(case: Case, origin: Origin) -> bool:
+    """Whether the slope was infinite and became NaN in its product with a gradient that holds a 0."""
+    product = next((link.operation for link in case.chain if link.role == "became nan"), None)
+    if product is None or origin.derivative is None or evidence.base(origin.operation) not in _SLOPES:
+        return False
+    soon = evidence.base(product) == "mul" and 0 < product.index - origin.derivative.index <= _SOON
+    return soon and any(evidence.num_zeros(stats) for stats in product.inputs if not stats.num_nonfinite)
 
 
-def _selects(operation: Operation) -> bool:
-    if evidence.base(operation) == "mul":
-        return any(stats.min == 0.0 and stats.max == 1.0 for stats in operation.inputs)
-    return evidence.base(operation) in _SELECTORS
+def _selector(case: Case, origin: Origin) -> Operation | None:
+    """The backward operation that sent the 0: of a where, an index, or a mask, unless it would have met an infinity."""
+    names = _SELECTORS if evidence.absorbed(origin) else _SELECTORS | {"mul"}
+    backward = [o for o in case.incoming if o.phase == "backward" and evidence.base(o) in names]
+    return next((o for o in backward if evidence.base(o) != "mul" or _is_masked(o)), None)
+
+
+def _is_masked(product: Operation) -> bool:
+    return any(stats.min == 0.0 and stats.max == 1.0 for stats in product.inputs)
 
 
 def _source(operation: Operation) -> str:
@@ -102,9 +103,10 @@ def _text(origin: Origin, operation: Operation) -> str:
     name, place = evidence.base(operation), f"{words.at(origin)}{words.cite(operation)}"
     derivative = origin.derivative or operation
     met = " and ".join(number(value) for value in origin.elements[0].operands)
+    slope = "NaN" if _met_zero(origin) else "infinite, and 0·inf is NaN"
     return (
         f"The branch with {name}{place} was not taken: the gradient that arrives is exactly 0, but its "
-        f"derivative ({evidence.base(derivative)} of {met}) is NaN."
+        f"derivative ({evidence.base(derivative)} of {met}) is {slope}."
     )
 
 

@@ -1,0 +1,89 @@
+"""Runs that go bad in one known way that is no single operation's fault: data, state, dynamics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Batches = list[tuple[Tensor, Tensor]]
+Loss = Callable[[nn.Module, Tensor], Tensor]
+
+
+def nothing(_net: nn.Module, _step: int) -> None:
+    """The loop does nothing of its own between steps."""
+
+
+def unspoiled(_batches: Batches) -> None:
+    """The batches are right."""
+
+
+def ordinary(net: nn.Module, x: Tensor) -> Tensor:
+    """A regression on the mean of the sample."""
+    return (net(x).float() - x.mean(dim=1)).square().mean()
+
+
+def fourth_power(net: nn.Module, x: Tensor) -> Tensor:
+    """A loss that grows fast with the weights, whatever bounds the output of the model."""
+    size = torch.stack([p.float().square().mean() for p in net.parameters()]).sum()
+    return net(x).float().mean() * size.square()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run, what goes wrong in it, and what is to be said."""
+
+    name: str
+    cause: str
+    phase: str
+    step: int | None  # None: it depends on the model
+    loss: Loss = ordinary
+    spoil: Callable[[Batches], None] = unspoiled
+    after: Callable[[nn.Module, int], None] = nothing  # called after each step; -1: before the first
+    rate: float = 1e-3
+    samples: tuple[int, ...] | None = None  # None: not a matter of samples
+    comes_again: bool = True  # what a step wrote into its own parameters is not undone
+
+
+def value_of_sample(value: float) -> Callable[[Batches], None]:
+    """One feature of the second sample of the third batch."""
+
+    def spoil(batches: Batches) -> None:
+        batches[2][0][1, 3] = value
+
+    return spoil
+
+
+def spoiled_parameter(at: int) -> Callable[[nn.Module, int], None]:
+    """The loop itself writes a NaN into one weight."""
+
+    def after(net: nn.Module, step: int) -> None:
+        if step == at:
+            with torch.no_grad():
+                next(net.parameters()).view(-1)[0] = torch.nan
+
+    return after
+
+
+def squared(net: nn.Module, x: Tensor) -> Tensor:
+    """The energy of the sample, weighted."""
+    return (net(x).float() * x.square().mean(dim=1)).mean()
+
+
+RUNS = [
+    Run(name="NaN", cause="nonfinite_input", phase="data", step=2, spoil=value_of_sample(torch.nan), samples=(1,)),
+    Run(name="inf", cause="nonfinite_input", phase="data", step=2, spoil=value_of_sample(torch.inf), samples=(1,)),
+    Run(
+        name="outlier", cause="outlier_input", phase="forward", step=2, loss=squared, samples=(1,),
+        spoil=value_of_sample(3.7e25),
+    ),
+    Run(
+        name="missing value", cause="missing_value_code", phase="forward", step=2, loss=squared, samples=(1,),
+        spoil=value_of_sample(9.969209968386869e36),
+    ),
+    Run(name="loaded", cause="loaded_bad", phase="state", step=0, after=spoiled_parameter(-1)),
+    Run(name="spoiled", cause="state_already_bad", phase="state", step=2, after=spoiled_parameter(1), comes_again=False),
+    Run(name="too large", cause="step_too_large", phase="forward", step=None, loss=fourth_power, rate=1e3),
+]  # fmt: skip
