@@ -153,6 +153,15 @@ def test_spike_that_is_clipped_is_healthy(tmp_path: Path) -> None:
     assert trained(tmp_path, model, fourth_power(model), scaled_targets(3e3), rate=1e-3, clip=1.0) is None
 
 
+def test_norm_that_overflows_though_every_gradient_is_finite(tmp_path: Path) -> None:
+    """Its squares do; nothing is said of infinite gradients or of NaN."""
+    model = nn.Linear(2, 1)
+    incident = trained(tmp_path, model, lambda x: 4.8e26 * model(x).sum(), [torch.ones(4, 2)], clip=1.0)
+    assert told(incident)[:2] == ("EK272", "precision")
+    assert incident is not None
+    assert incident.causes[0].text.startswith("Every gradient is finite")
+
+
 def network() -> nn.Sequential:
     """A layer, a normalisation, a layer."""
     return nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6), nn.Linear(6, 1))

@@ -84,6 +84,9 @@ RUNS = [
         spoil=value_of_sample(9.969209968386869e36),
     ),
     Run(name="loaded", cause="loaded_bad", phase="state", step=0, after=spoiled_parameter(-1)),
-    Run(name="spoiled", cause="state_already_bad", phase="state", step=2, after=spoiled_parameter(1), comes_again=False),
+    Run(
+        name="spoiled", cause="state_already_bad", phase="state", step=2, after=spoiled_parameter(1),
+        comes_again=False,
+    ),
     Run(name="too large", cause="step_too_large", phase="forward", step=None, loss=fourth_power, rate=1e3),
 ]  # fmt: skip

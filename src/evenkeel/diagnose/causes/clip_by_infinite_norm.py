@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
+from evenkeel.core.operation import Operation
+from evenkeel.core.words import number
 from evenkeel.diagnose import clipping, evidence, words
 
 CODE = "EK272"
@@ -28,23 +30,35 @@ FAMILY: Family = "precision"
 
 
 def judge(case: Case) -> Cause | None:
-    """NaN made inside a clipping by norm."""
+    """NaN made inside a clipping by norm, or a norm that overflowed there."""
     clip = clipping.bad_clip(case)
     if clip is None:
         return None
-    born = next((link.operation for link in case.chain if link.role == "infinity born"), None)
-    source = f" The infinite gradient was born in {evidence.base(born)}{words.cite(born)}." if born else ""
     return Cause(
         name="clip_by_infinite_norm",
         code=CODE,
         family=FAMILY,
-        text="Clipping scaled the gradients by a factor made of a norm that is not "
-        f"finite{words.cite(clip)}: for an infinite norm the factor is 0, and 0 times an infinite gradient "
-        f"is NaN.{source}",
+        text=_text(case, clip),
         evidence=tuple(words.tensor(stats) for stats in clip.inputs),
         confidence=0.95,
         advice=(
             "Look at the norm that clip_grad_norm_ returns: if it is not finite, skip the step on all "
             "ranks and count it, never scale by it. Then cure the overflow."
         ),
+    )
+
+
+def _text(case: Case, clip: Operation) -> str:
+    """Whether a gradient was infinite, or only the sum of their squares."""
+    if evidence.overflowed(clip):
+        largest = number(max(stats.magnitude for stats in clip.inputs))
+        return (
+            f"Every gradient is finite (the largest is {largest}), and their norm is not{words.cite(clip)}: its squares "
+            "overflowed. The factor by which clipping scales them would be 0, and the update would be nothing."
+        )
+    born = next((link.operation for link in case.chain if link.role == "infinity born"), None)
+    source = f" The infinite gradient was born in {evidence.base(born)}{words.cite(born)}." if born else ""
+    return (
+        f"Clipping scaled the gradients by a factor made of a norm that is not finite{words.cite(clip)}: for an "
+        f"infinite norm the factor is 0, and 0 times an infinite gradient is NaN.{source}"
     )
