@@ -53,8 +53,8 @@ def _text(case: Case, clip: Operation) -> str:
     if evidence.overflowed(clip):
         largest = number(max(stats.magnitude for stats in clip.inputs))
         return (
-            f"Every gradient is finite (the largest is {largest}), and their norm is not{words.cite(clip)}: its squares "
-            "overflowed. The factor by which clipping scales them would be 0, and the update would be nothing."
+            f"Every gradient is finite (the largest is {largest}), and their norm is not{words.cite(clip)}: its "
+            "squares overflowed. The factor by which clipping scales them would be 0, and the update would be nothing."
         )
     born = next((link.operation for link in case.chain if link.role == "infinity born"), None)
     source = f" The infinite gradient was born in {evidence.base(born)}{words.cite(born)}." if born else ""
