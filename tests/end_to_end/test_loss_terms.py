@@ -245,3 +245,25 @@ def test_only_one_term_reaches_the_singular_line_with_a_slope(
     told = play(tmp_path, selecting)
     by_name = {term["name"]: term["is_healthy"] for term in told["terms"]}
     assert by_name["r.mean()"] is False
+
+
+def test_first_parameter_that_was_hit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Backward comes to the last layer first; the optimizer lists it last."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+    guard = evenkeel.Guard(net, optimizer, out=tmp_path)
+
+    def train() -> None:
+        for x in guard.batches([torch.ones(2, 3)]):
+            h = net(x)
+            (h - h.detach()).square().sum().sqrt().backward()
+            optimizer.step()
+
+    with pytest.raises(evenkeel.TrainingStopped):
+        train()
+    symptom = guard.incident.case.symptom
+    assert symptom.name == "0.weight"
+    assert symptom.first in {"2.weight", "2.bias"}
+    assert set(symptom.names) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert f"and 3 more, first {symptom.first}" in " ".join(capsys.readouterr().err.split())

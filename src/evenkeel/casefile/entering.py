@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -44,7 +45,7 @@ def batch_of_storage(scene: Scene) -> dict[int, int]:
 def num_samples(scene: Scene, trace: Trace, known: Known) -> int | None:
     """The batch size, as the sampler drew it, else by the leading sizes of the batch's tensors.
 
-    Without a loader: the leading size of the largest tensor that came from outside.
+    Without a loader: the leading size that most forward operations answered with.
     """
     drawn = [len(hand_out.indices) for hand_out in scene.used if hand_out.indices]
     if drawn:
@@ -52,9 +53,9 @@ def num_samples(scene: Scene, trace: Trace, known: Known) -> int | None:
     batches = [tensor for _, _, tensor in _batches(scene)]
     if batches:
         return batch_size(batches)
-    outside = [s for storage, s in trace.leaves.items() if storage not in known and s.shape]
-    largest = max(outside, key=lambda s: s.numel, default=None)
-    return largest.shape[0] if largest is not None else None
+    made = [w.shape for r in trace.records if r.phase == "forward" for w in r.writes if w.storage not in known]
+    sizes = Counter(shape[0] for shape in made if shape and shape[0] > 1)
+    return sizes.most_common(1)[0][0] if sizes else None
 
 
 def bad_parameters(scene: Scene) -> tuple[Leaf, ...]:

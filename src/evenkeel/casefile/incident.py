@@ -32,7 +32,7 @@ def incident_of(seen: Sighting, replay: Replay, scene: Scene, *, command: str) -
     case = Case(
         step=scene.step,
         phase=located.phase,
-        symptom=seen.symptom,
+        symptom=replace(seen.symptom, first=_first_hit(replay)),
         reproduced=replay.reproduced,
         obstacle="" if replay.observed is not None else replay.how,
         only_compiled=replay.only_compiled,
@@ -90,6 +90,15 @@ def _not_traced(seen: Sighting, scene: Scene) -> Located:
     made_by_update = seen.symptom.kind == "parameter"
     leaves = () if made_by_update else bad_parameters(scene)
     return Located(phase="state" if leaves else _PHASES.get(seen.symptom.kind, "forward"), leaves=leaves)
+
+
+def _first_hit(replay: Replay) -> str:
+    """The parameter (or loss, or buffer) that was the first to be written something bad."""
+    if replay.observed is None or replay.sighting is None:
+        return ""
+    trace, sighting = replay.observed.trace, replay.sighting
+    hits = [(trace.bad_writer(t), name) for name, t in zip(sighting.symptom.names, sighting.tensors, strict=True)]
+    return min(((when, name) for when, name in hits if when is not None), default=(0, ""))[1]
 
 
 def _terms(replay: Replay, located: Located) -> tuple[Term, ...]:

@@ -19,6 +19,7 @@ class Symptom:
     kind: SymptomKind
     name: str  # "loss", or the name of the first bad tensor
     names: tuple[str, ...] = ()  # every bad tensor
+    first: str = ""  # the one of them that the replay saw go bad first; "" when there was no trace
     value: float | None = None  # the loss, when the symptom is one
 
 

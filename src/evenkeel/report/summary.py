@@ -48,7 +48,8 @@ def _seen(symptom: Symptom) -> str:
         case kind:
             rest = len(set(symptom.names) - {symptom.name})
             subject = f"the {kind} of {symptom.name}" if kind == "gradient" else f"the {kind} {symptom.name}"
-            return f"{subject} is not finite" + (f", and {rest:,} more" if rest else "")
+            first = f", first {symptom.first}" if symptom.first not in {"", symptom.name} else ""
+            return f"{subject} is not finite" + (f", and {rest:,} more{first}" if rest else "")
 
 
 def where(origin: Origin) -> str:
