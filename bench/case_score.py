@@ -150,14 +150,14 @@ def mark(truth: Truth, answer: Answer) -> Marks:
     return {aspect: answer.alarmed and right if known else None for aspect, (known, right) in asked.items()}
 
 
-def why_missed(truth: Truth, answer: Answer) -> str:
+def why_missed(truth: Truth, answer: Answer, aspects: Sequence[str] = ASPECTS) -> str:
     """What the truth is where the answer is wrong; what the case is about where nothing was said."""
     if truth.control or answer.failure:
         return ""
     if not answer.alarmed:
         kind = "nothing becomes non-finite" if not truth.nonfinite else "not seen"
         return f"{kind}: {truth.note}"
-    wrong = [aspect for aspect, right in mark(truth, answer).items() if right is False]
+    wrong = [aspect for aspect, right in mark(truth, answer).items() if right is False and aspect in aspects]
     true = {"op": truth.ops, "family": truth.families}
     return "; ".join(f"{aspect} is {true.get(aspect, getattr(truth, aspect, True))}" for aspect in wrong)
 

@@ -100,7 +100,9 @@ def case_table(title: str, scored: Scored, aspects: Sequence[str]) -> Table:
             given = mark(truth, answer)
             marks = [SIGNS[given[aspect]] for aspect in aspects]
         table.add_row(
-            truth.script.stem, *marks, "; truth: ".join(filter(None, (said(answer), why_missed(truth, answer))))
+            truth.script.stem,
+            *marks,
+            "; truth: ".join(filter(None, (said(answer), why_missed(truth, answer, aspects)))),
         )
     return table
 
