@@ -228,7 +228,6 @@ def test_teacher_of_the_same_class_as_its_student(tmp_path: Path) -> None:
     assert told(taught(tmp_path, torch.nan, in_one_module=False)) == ("EK263", "state", "state", 3)
 
 
-@pytest.mark.xfail(reason="a parameter of infinities only is taken for a mask that somebody placed", strict=True)
 def test_average_that_took_in_an_infinity(tmp_path: Path) -> None:
     """No parameter is a mask."""
     assert told(taught(tmp_path, torch.inf)) == ("EK263", "state", "state", 3)

@@ -201,6 +201,19 @@ def too_short(u: Tensor, on: Tensor) -> Tensor:
     return F.ctc_loss(frames.log_softmax(-1), targets, lengths, torch.full((len(u),), 2))  # origin: too_short
 
 
+def replaced(u: Tensor, on: Tensor) -> Tensor:
+    """An infinity made the largest number, which is then squared."""
+    finite = torch.nan_to_num(torch.exp(u + 200.0 * (1 - on) * u))
+    return finite.square().mean()  # origin: replaced
+
+
+def half_gradient(u: Tensor, on: Tensor) -> Tensor:
+    """A gradient of 250,000 on its way through float16."""
+    narrow = u.half()
+    wide = narrow.float()  # origin: half_gradient
+    return (wide * (1.0 + 1e6 * (1 - on))).mean()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """A loss and what is to be said when it fails."""
@@ -256,4 +269,6 @@ FAULTS = [
     of("single_element_spread", alone, **BATCH),
     of("all_targets_ignored", ignored, **BATCH),
     of("impossible_length", too_short),
+    of("hidden_by_replacement", replaced),
+    of("gradient_overflow_in_half", half_gradient, **BACK),
 ]

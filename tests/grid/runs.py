@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,35 @@ def fourth_power(net: nn.Module, x: Tensor) -> Tensor:
     return net(x).float().mean() * size.square()
 
 
+class Taught(nn.Module):
+    """A model and a slow copy of it, which no optimizer updates."""
+
+    def __init__(self, student: nn.Module) -> None:
+        super().__init__()
+        self.student = student
+        self.teacher = copy.deepcopy(student)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.student(x)
+
+
+def distilled(net: nn.Module, x: Tensor) -> Tensor:
+    """The distance between student and teacher."""
+    return (net(x).float() - net.teacher(x).float()).square().mean()
+
+
+def spoiled_teacher(net: nn.Module, step: int) -> None:
+    """The average takes in a bad value after step 3."""
+    if step == 3:
+        with torch.no_grad():
+            next(net.teacher.parameters()).view(-1)[0] = torch.nan
+
+
+def weighted(net: nn.Module, x: Tensor) -> Tensor:
+    """A loss whose gradient is as large as the sixth feature of the first sample."""
+    return fourth_power(net, x) * x[0, 5].square()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run, what goes wrong in it, and what is to be said."""
@@ -42,6 +72,8 @@ class Run:
     loss: Loss = ordinary
     spoil: Callable[[Batches], None] = unspoiled
     after: Callable[[nn.Module, int], None] = nothing  # called after each step; -1: before the first
+    build: Callable[[nn.Module], nn.Module] = lambda model: model
+    clip: float | None = None
     rate: float = 1e-3
     samples: tuple[int, ...] | None = None  # None: not a matter of samples
     comes_again: bool = True  # what a step wrote into its own parameters is not undone
@@ -52,6 +84,17 @@ def value_of_sample(value: float) -> Callable[[Batches], None]:
 
     def spoil(batches: Batches) -> None:
         batches[2][0][1, 3] = value
+
+    return spoil
+
+
+def heavy_sample(step: int, value: float) -> Callable[[Batches], None]:
+    """What weighs the loss is 1 in every batch but one."""
+
+    def spoil(batches: Batches) -> None:
+        for x, _ in batches:
+            x[0, 5] = 1.0
+        batches[step][0][0, 5] = value
 
     return spoil
 
@@ -87,6 +130,18 @@ RUNS = [
     Run(
         name="spoiled", cause="state_already_bad", phase="state", step=2, after=spoiled_parameter(1),
         comes_again=False,
+    ),
+    Run(
+        name="average", cause="poisoned_average", phase="state", step=4, loss=distilled, build=Taught,
+        after=spoiled_teacher,
+    ),
+    Run(
+        name="spike", cause="gradient_spike", phase="forward", step=9, loss=weighted, spoil=heavy_sample(8, 1e9),
+        clip=1e30, rate=1e-6,
+    ),
+    Run(
+        name="infinite norm", cause="clip_by_infinite_norm", phase="optimizer", step=8, loss=weighted,
+        spoil=heavy_sample(8, 6e18), clip=1.0,
     ),
     Run(name="too large", cause="step_too_large", phase="forward", step=None, loss=fourth_power, rate=1e3),
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from evenkeel.locate.origin import Located, locate
 from evenkeel.locate.record import storage_of
 from evenkeel.locate.samples import batch_size
 from evenkeel.locate.trace import Trace
+from evenkeel.tensors.trees import named_tensors
 
 Forward = Callable[[], Tensor]
 
@@ -29,24 +30,27 @@ class Played:
     sighting: Sighting | None
     known: dict[int, tuple[LeafKind, str]]
     num_samples: int | None
+    batch: Sequence[object] = ()
 
     @property
     def located(self) -> Located:
         """Where the symptom came from."""
         assert self.sighting is not None, "the planted step ended without a symptom"
-        return locate(self.trace, self.sighting.tensors, self.num_samples, self.known.get)
+        return locate(self.trace, self.sighting.tensors, self.num_samples, self.known.get, [self.batch])
 
 
 def run(
     forward: Forward,
     *,
     model: nn.Module | None = None,
-    batch: Sequence[Tensor] = (),
+    batch: Sequence[object] = (),
+    num_samples: int | None = None,
     after: Callable[[], object] | None = None,
 ) -> Played:
     """Run `forward`, backward and `after` under observation, then judge loss and gradients."""
     names = Names(() if model is None else (model,))
-    known: dict[int, tuple[LeafKind, str]] = {storage_of(t): ("batch", "batch") for t in batch}
+    tensors = [tensor for _, tensor in named_tensors(batch, "batch")]
+    known: dict[int, tuple[LeafKind, str]] = {storage_of(t): ("batch", "batch") for t in tensors}
     known |= {storage_of(p): ("parameter", str(names.of_tensor(p))) for p in names.parameters()}
     known |= {storage_of(b): ("buffer", str(names.of_tensor(b))) for b in names.buffers()}
     observation = Observation(names)
@@ -61,7 +65,8 @@ def run(
         observation.stop()
     gradients = [(p, p.grad) for p in names.parameters() if p.grad is not None]
     sighting = look(Watched([loss.detach()], gradients), lambda p: str(names.of_tensor(p)))
-    return Played(trace=observation.trace, sighting=sighting, known=known, num_samples=batch_size(batch))
+    size = batch_size(tensors) if num_samples is None else num_samples
+    return Played(trace=observation.trace, sighting=sighting, known=known, num_samples=size, batch=batch)
 
 
 @pytest.fixture

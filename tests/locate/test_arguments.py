@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._ops import OpOverload
 
-from evenkeel.locate.arguments import base_name, dimensions, numbers, tensor_arguments
+from evenkeel.locate.arguments import base_name, dimensions, numbers, tensor_arguments, unfolded
 
 aten = torch.ops.aten
 A, B = torch.ones(2, 3), torch.zeros(3)
@@ -78,3 +78,20 @@ def test_dimensions() -> None:
     assert dimensions(aten.sum.dim_IntList, (A, [0, 1]), {}) == (0, 1)
     assert dimensions(aten.sum.dim_IntList, (A, None), {}) is None
     assert dimensions(aten.sum.default, (A,), {}) is None
+
+
+def test_dimension_that_was_left_out_is_the_default() -> None:
+    """Torch hands on no argument that equals its default."""
+    assert dimensions(aten.sort.default, (A,), {}) == (-1,)
+    assert dimensions(aten.amax.default, (A,), {}) == ()
+    assert dimensions(aten.var.correction, (A,), {"dim": [1]}) == (1,)
+
+
+def test_lists_of_lists_are_unfolded() -> None:
+    """A collective gathers into a list for each tensor it sends."""
+    assert [name for name, _ in unfolded([[A], [B, None, A]], "out")] == ["out[0][0]", "out[1][0]", "out[1][2]"]
+
+
+def test_result_that_is_none_keeps_its_place() -> None:
+    """The derivative of a convolution without that of its input."""
+    assert [name for name, _ in unfolded((None, A, B), "out")] == ["out[1]", "out[2]"]

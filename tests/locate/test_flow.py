@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from evenkeel.locate.flow import Birth, walk_back
-from evenkeel.locate.record import storage_of
+from evenkeel.locate.record import Touch
 from evenkeel.locate.trace import Trace
 
 ROWS, COLUMNS = 3, 4
@@ -153,7 +153,7 @@ def births_of(trace: Trace, loss: Tensor) -> list[Birth]:
     """What the walk finds."""
     last = trace.bad_writer(loss)
     assert last is not None
-    return walk_back(trace.records, last, storage_of(loss))
+    return walk_back(trace.records, last, Touch.at(loss, "loss")).births
 
 
 def slow_births(nodes: Sequence[Node]) -> set[int]:
@@ -315,5 +315,48 @@ def test_mask_limits_the_walk_to_the_elements_asked_for() -> None:
     assert last is not None
     wanted = torch.zeros(2, 3, dtype=torch.bool)
     wanted[0, 2] = True
-    (birth,) = walk_back(trace.records, last, storage_of(joined), wanted)
+    (birth,) = walk_back(trace.records, last, Touch.at(joined, "loss"), wanted).births
     assert torch.equal(birth.relevant, wanted)
+
+
+BESIDE: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "sum": (lambda v: v.sum(1), "sum"),
+    "product": (lambda v: v @ torch.ones(2, 2), "mm"),
+    "mean of squares": (lambda v: v.square().mean(1), "pow"),
+    "convolution": (lambda v: torch.nn.functional.conv1d(v[:, None], torch.ones(1, 1, 2)), "convolution"),
+    "cumsum": (lambda v: v.cumsum(1), "cumsum"),
+    "scattered": (lambda v: torch.zeros(2).index_add(0, torch.tensor([0, 0, 1, 1]), v.flatten()), "index_add"),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_overflow_beside_an_older_fault_is_a_birth_of_its_own(name: str) -> None:
+    """One row carries a NaN through the operation; the other overflows in it."""
+    call, function = BESIDE[name]
+
+    def make() -> Tensor:
+        return call(torch.stack([torch.full((2,), 3e38), torch.sqrt(torch.tensor([-1.0, 2.0]))])).sum()
+
+    assert {(kind, born) for kind, born, _ in kinds(make)} == {("nan", "sqrt"), ("infinity", function)}
+
+
+def test_part_of_what_one_operation_wrote_leads_to_its_own_fault() -> None:
+    """Gradients are views of one bucket; one of them is the symptom."""
+    with Trace(lambda: "") as trace:
+        trace.begin()
+        bucket = torch.cat([torch.log(torch.zeros(2)), torch.sqrt(torch.tensor([-1.0, -1.0]))])
+        gradient = bucket[2:]
+    last = trace.bad_writer(gradient)
+    assert last is not None
+    births = walk_back(trace.records, last, Touch.at(gradient, "grad"), gradient.isnan()).births
+    assert [birth.record.function for birth in births] == ["sqrt"]
+
+
+def test_branch_that_was_not_selected_is_no_birth() -> None:
+    """Both branches hold NaN in the same place; the condition tells which one came through."""
+
+    def make() -> Tensor:
+        taken, other = torch.sqrt(ONES - 2), torch.log(ONES - 2)
+        return torch.where(ONES > 0, taken, other).sum()
+
+    assert kinds(make) == [("nan", "sqrt", None)]

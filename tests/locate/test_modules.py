@@ -40,7 +40,7 @@ def test_several_roots_are_told_apart_by_class() -> None:
     first, second = nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2))
     names = Names([first, second])
     assert names.of_tensor(first.weight) == "Linear.weight"
-    assert names.of_tensor(second[0].weight) == "Sequential[0].0.weight"
+    assert names.of_tensor(second[0].weight) == "Sequential.0.weight"
     assert names.of_module(second[0]) == "Sequential.0"
 
 

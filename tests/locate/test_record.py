@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
+from evenkeel.locate.content import content_of
 from evenkeel.locate.record import Touch, storage_of
 
 BASE = torch.arange(24.0).reshape(4, 6)
@@ -11,20 +11,11 @@ VIEWS = {
     "whole": BASE,
     "row": BASE[2],
     "column": BASE[:, 3],
-    "steps": BASE[1::2, ::3],
     "transposed": BASE.T,
     "expanded": BASE[:, :1].expand(4, 5),
-    "windows": BASE.unfold(1, 3, 2),
     "scalar": BASE[3, 5],
-    "flat": BASE.view(-1)[5:9],
 }
-
-
-@pytest.mark.parametrize("name", VIEWS)
-def test_positions_tell_where_elements_lie(name: str) -> None:
-    """The base counts its own positions, so every view shows them as values."""
-    view = VIEWS[name]
-    assert torch.equal(Touch.at(view, "v").positions(), view.to(torch.int64))
+NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize("name", VIEWS)
@@ -38,7 +29,7 @@ def test_sparse_tensor_has_a_key() -> None:
     """A sparse tensor has no single storage; it is itself."""
     sparse = BASE.to_sparse()
     assert storage_of(sparse) == storage_of(sparse)
-    assert Touch.at(sparse, "s").stride == ()
+    assert not Touch.at(sparse, "s").layout.is_plain
 
 
 def test_mask_of_a_healthy_touch_is_refused() -> None:
@@ -51,8 +42,24 @@ def test_mask_of_a_healthy_touch_is_refused() -> None:
 
 def test_mask_joins_nan_and_infinities() -> None:
     """Both kinds count."""
-    touch = Touch.at(BASE[0, :3], "x")
-    nan: Tensor = torch.tensor([True, False, False])
-    touch.nan, touch.inf = nan, nan.roll(1)
+    tensor = torch.tensor([NAN, INF, 1.0])
+    touch = Touch.at(tensor, "x")
+    touch.content = content_of(tensor)
     assert touch.bad
+    assert touch.nan is not None
+    assert touch.nan.tolist() == [True, False, False]
     assert touch.nonfinite().tolist() == [True, True, False]
+
+
+def test_content_of_another_arrangement_is_brought_into_order() -> None:
+    """What was seen in a matrix, told of its transpose."""
+    tensor = torch.tensor([[NAN, 1.0, INF], [2.0, 3.0, 4.0]])
+    written = Touch.at(tensor, "out")
+    written.content = content_of(tensor)
+    read = Touch.at(tensor.T, "self")
+    read.content, read.source = written.content, written
+    assert read.nan is not None
+    assert torch.equal(read.nan, tensor.T.isnan())
+    assert torch.equal(read.nonfinite(), ~tensor.T.isfinite())
+    assert read.stats is not None
+    assert (read.stats.name, read.stats.shape, read.stats.num_nan) == ("self", (3, 2), 1)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ import torch.nn.functional as F
 
 from evenkeel.locate import source, trace
 from evenkeel.locate.record import Record
-from evenkeel.locate.source import owner_of, running_line
+from evenkeel.locate.source import Sight, owner_of, running_line
 from evenkeel.locate.trace import Trace
 
 
@@ -118,3 +121,19 @@ def test_line_of_a_library_when_no_user_is_there(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(package / "__main__.py")
+
+
+def test_engine_thread_is_told_from_a_backward_that_somebody_wrote() -> None:
+    """On an accelerator backward runs in threads of the engine, where no line of the user's called."""
+    seen = []
+    thread = threading.Thread(target=functools.partial(_look, seen))
+    thread.start()
+    thread.join()
+    assert seen[0].place.scope == "_look"  # a backward written by the user, in such a thread
+    assert not seen[0].in_engine
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(running_line, only_inside_backward=True).result().in_engine
+
+
+def _look(seen: list[Sight]) -> None:
+    seen.append(running_line(only_inside_backward=True))

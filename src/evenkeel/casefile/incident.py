@@ -81,7 +81,8 @@ def _located(seen: Sighting, replay: Replay, scene: Scene) -> Located:
     if replay.observed is None or replay.sighting is None:
         return _not_traced(seen, scene)
     trace, known = replay.observed.trace, known_storages(scene)
-    located = locate(trace, replay.sighting.tensors, num_samples(scene, trace, known), known.get)
+    size, batches = num_samples(scene, trace, known), [hand_out.batch for hand_out in scene.used]
+    located = locate(trace, replay.sighting.tensors, size, known.get, batches)
     return with_owners(located, scene)
 
 

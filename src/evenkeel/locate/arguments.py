@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -44,59 +46,117 @@ class Argument(NamedTuple):
     overwritten: bool = False  # written without being read: the old content, or garbage, reaches nothing
 
 
+class Slot(NamedTuple):
+    """A parameter of an operation's schema."""
+
+    name: str
+    default: object = None
+    written: bool = False
+    overwritten: bool = False
+    in_training: bool = False  # written when the operation runs in training mode, which the schema does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the schema of an operation says, read once: each parameter by its position."""
+
+    op: str  # "aten._softmax_backward_data.default"
+    kind: str  # "softmax_backward_data": without marks of privacy and place
+    function: str  # "softmax"
+    pointwise: bool
+    slots: tuple[Slot, ...]
+    tensors: tuple[int, ...]  # positions where tensors may stand
+    numbers: tuple[int, ...]
+    dim: int | None
+    training: int | None
+
+
+@functools.lru_cache(maxsize=4096)
+def signature_of(func: OpOverload) -> Signature:
+    """Read the schema of an operation."""
+    declared = func._schema.arguments
+    names = [a.name for a in declared]
+    training = next((i for i, name in enumerate(names) if name in {"training", "train"}), None)
+    return Signature(
+        op=str(func),
+        kind=_raw_name(func).strip("_"),
+        function=base_name(func),
+        pointwise=torch.Tag.pointwise in func.tags,
+        slots=tuple(_slot(func, argument) for argument in declared),
+        tensors=tuple(i for i, a in enumerate(declared) if "Tensor" in str(a.type)),
+        numbers=tuple(i for i, a in enumerate(declared) if a.name not in _NO_VALUES and str(a.type) in _NUMBERS),
+        dim=names.index("dim") if "dim" in names else None,
+        training=training,
+    )
+
+
 def tensor_arguments(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Argument]:
     """Yield every tensor among the arguments, lists unfolded."""
-    undeclared = _UNDECLARED.get(str(func).split(".")[1], ()) if _training(func, args, kwargs) else ()
-    for declared, value in _bound(func, args, kwargs):
-        alias = declared.alias_info
-        written = (alias is not None and alias.is_write) or declared.name in undeclared
-        written = written or writes_into(func, declared.name)
-        overwrites = base_name(func) in _OVERWRITING or declared.kwarg_only  # `out=`
-        overwrites = overwrites or replaces(func, declared.name)
-        if isinstance(value, Tensor):
-            yield Argument(declared.name, value, written, written and overwrites)
-        elif isinstance(value, list | tuple):
-            for position, part in enumerate(value):
-                if isinstance(part, Tensor):
-                    yield Argument(f"{declared.name}[{position}]", part, written, written and overwrites)
+    signature = signature_of(func)
+    for position in signature.tensors:
+        value = given(signature, position, args, kwargs)
+        if value is not None:
+            slot = signature.slots[position]
+            written = slot.written
+            if slot.in_training and signature.training is not None:
+                written = given(signature, signature.training, args, kwargs) is True
+            for name, tensor in unfolded(value, slot.name):
+                yield Argument(name, tensor, written, written and slot.overwritten)
 
 
 def numbers(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[float, ...]:
     """The Python floats and ints among the arguments that are values, not dimensions or flags."""
-    found: list[float] = []
-    for declared, value in _bound(func, args, kwargs):
-        if isinstance(value, bool) or declared.name in _NO_VALUES:
-            continue
-        if isinstance(value, int | float) and str(declared.type) in _NUMBERS:
-            found.append(float(value))
-    return tuple(found)
+    signature = signature_of(func)
+    values = [given(signature, position, args, kwargs) for position in signature.numbers]
+    return tuple(float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool))
 
 
 def dimensions(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """The `dim` argument as a tuple; None when the operation has none or it was not given."""
-    for declared, value in _bound(func, args, kwargs):
-        if declared.name == "dim":
-            if isinstance(value, int):
-                return (value,)
-            return tuple(value) if value is not None else None
-    return None
+    """The `dim` argument as a tuple, or its default; None when the operation has none or it was given as None."""
+    signature = signature_of(func)
+    if signature.dim is None:
+        return None
+    value = given(signature, signature.dim, args, kwargs)
+    if value is None and signature.dim >= len(args) and "dim" not in kwargs:
+        value = signature.slots[signature.dim].default
+    if isinstance(value, int):
+        return (value,)
+    return tuple(int(v) for v in value) if isinstance(value, list | tuple) else None
+
+
+def given(signature: Signature, position: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> object:
+    """The argument for a parameter; None where it was left to its default."""
+    return args[position] if position < len(args) else kwargs.get(signature.slots[position].name)
+
+
+def unfolded(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield (`name[0][1]`, tensor) for every tensor in an argument or a result; None keeps its place."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for position, part in enumerate(value):
+            yield from unfolded(part, f"{name}[{position}]")
 
 
 def base_name(func: OpOverload) -> str:
     """`aten._foreach_mul_.Tensor` is "mul", `aten._softmax.default` is "softmax"."""
-    raw = str(func).split(".")[1]
-    plain = raw.removeprefix("_foreach_").strip("_")
+    plain = _raw_name(func).removeprefix("_foreach_").strip("_")
     plain = plain.removesuffix("_backward_data").removesuffix("_backward")
     return _STEMS.get(plain, plain)
 
 
-def _training(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    return any(d.name in {"training", "train"} and value is True for d, value in _bound(func, args, kwargs))
+def _raw_name(func: OpOverload) -> str:
+    return str(func).split(".")[1]
 
 
-def _bound(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[torch.Argument, Any]]:
-    declared = func._schema.arguments
-    yield from zip(declared, args, strict=False)  # trailing arguments may be left to their defaults
-    for argument in declared[len(args) :]:
-        if argument.name in kwargs:
-            yield argument, kwargs[argument.name]
+def _slot(func: OpOverload, declared: torch.Argument) -> Slot:
+    in_training = declared.name in _UNDECLARED.get(_raw_name(func), ())
+    written = declared.alias_info is not None and declared.alias_info.is_write
+    overwrites = base_name(func) in _OVERWRITING or declared.kwarg_only  # `out=`
+    return Slot(
+        name=declared.name,
+        default=declared.default_value if declared.has_default_value() else None,
+        written=written or writes_into(func, declared.name),
+        overwritten=overwrites or replaces(func, declared.name),
+        in_training=in_training,
+    )

@@ -26,7 +26,7 @@ class Names:
     """What tensors and modules are called, under one or several root modules."""
 
     def __init__(self, roots: Iterable[nn.Module]) -> None:
-        """Walk the modules once. With several roots each name begins with the root's class, numbered if it is shared."""
+        """Walk the modules once. With several roots each name begins with the class of its root, numbered if shared."""
         self._roots = tuple(roots)
         self._tensors: dict[int, str] = {}
         self._modules: dict[int, str] = {}

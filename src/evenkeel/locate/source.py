@@ -8,7 +8,7 @@ import os
 import sys
 import sysconfig
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Literal, NamedTuple
 
 import torch
@@ -34,23 +34,33 @@ class Sight(NamedTuple):
     api: str  # outermost function of torch.nn.functional, torch.functional or torch.nn.utils below the user's line
     in_engine: bool  # the line is the one that called backward()
 
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are being clipped: that is no longer backward, and part of the update."""
+        return self.api.lstrip("_").startswith(("clip_grad", "get_total_norm"))
 
-def running_line() -> Sight:
+
+def running_line(*, only_inside_backward: bool = False) -> Sight:
     """Find the innermost frame of the user; of a library when there is none.
 
+    With `only_inside_backward` the search ends at the engine that runs backward, at once or, in the engine's own
+    threads, at the end of the stack: what is found before is a backward or a hook that somebody wrote.
     Cost: a walk up the Python stack, no copies. For replays.
     """
     frame: FrameType | None = sys._getframe(1)
-    api, in_engine, library = "", False, None
+    api, in_engine, library = "", only_inside_backward, None
     while frame is not None:
         code = frame.f_code
         owner = owner_of(code.co_filename)
         if owner == "user" and code.co_name not in _PASSING_ON:
-            return Sight(_place(frame), api, in_engine)
+            return Sight(_place(frame), api, in_engine and not only_inside_backward)
         if owner == "torch":
-            if code.co_filename.startswith(_PUBLIC) and not code.co_name.startswith("_"):
+            if code.co_name == "_engine_run_backward":
+                in_engine = True
+                if only_inside_backward:
+                    break
+            elif code.co_filename.startswith(_PUBLIC) and not code.co_name.startswith("_"):
                 api = code.co_name
-            in_engine = in_engine or code.co_name == "_engine_run_backward"
         elif owner == "library" and library is None:
             library = frame
         frame = frame.f_back
@@ -81,10 +91,11 @@ def owner_of(filename: str) -> Owner:
 
 
 def _place(frame: FrameType) -> Place:
-    filename, line = frame.f_code.co_filename, frame.f_lineno
-    return Place(
-        file=filename,
-        line=line,
-        scope=frame.f_code.co_name,
-        source=linecache.getline(filename, line, frame.f_globals).strip(),
-    )
+    linecache.lazycache(frame.f_code.co_filename, frame.f_globals)  # text that no file holds: of a zip, say
+    return _place_in(frame.f_code, frame.f_lineno)
+
+
+@functools.lru_cache(maxsize=4096)
+def _place_in(code: CodeType, line: int) -> Place:
+    source = linecache.getline(code.co_filename, line).strip()
+    return Place(file=code.co_filename, line=line, scope=code.co_name, source=source)

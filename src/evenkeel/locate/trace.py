@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from evenkeel.core.operation import Element, Phase, is_collective
+from evenkeel.core.operation import Phase, is_collective
 from evenkeel.core.stats import TensorStats
-from evenkeel.locate.arguments import Argument, base_name, dimensions, numbers, tensor_arguments
+from evenkeel.locate.arguments import Argument, dimensions, numbers, signature_of, tensor_arguments, unfolded
+from evenkeel.locate.call import call_of
 from evenkeel.locate.collectives import wait_for
+from evenkeel.locate.content import content_of, count_zeros
+from evenkeel.locate.elements import elements_of
+from evenkeel.locate.influence.table import needs_call
+from evenkeel.locate.memory import Memory
 from evenkeel.locate.nodes import last_node, running_node
-from evenkeel.locate.record import Record, Touch, memory_of, storage_of
+from evenkeel.locate.record import Record, Touch, storage_of
 from evenkeel.locate.source import Sight, running_line
-from evenkeel.tensors.measure import dense, describe, quick
 
-_MOST_ELEMENTS = 256
 _UNFILLED = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
+_MOST_COPIED = 16 << 20  # bytes of what an operation is about to overwrite
+
+Written = tuple[Touch, Tensor]
 
 
 class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves the base untyped
     """A dispatch mode that records operations while `active`; see `Record` for what it keeps.
 
-    Memory: statistics per operation, and masks (1 byte an element) of tensors with non-finite elements.
-    Cost: about two reads of every tensor, with a host sync each; only for replays.
+    Memory: about 2 KB an operation; a mask of 2 bits an element for each tensor written with some elements bad; the
+    indices of gathers and the like, once each, 64 MiB in all beside those of operations with a bad result; for the
+    time of one operation a copy of what it overwrites, where that is at most 16 MiB. No other values.
+    Cost: one read of every tensor written, with a host sync each; a few where something is bad. Only for replays.
     """
 
     def __init__(self, module_path: Callable[[], str]) -> None:
         """Begin inactive. `module_path` tells which module is running."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.records: list[Record] = []
-        self.leaves: dict[int, TensorStats] = {}  # by storage: what no operation wrote, as first read
         self.sent: list[Tensor] = []  # what was not finite when it went to the other ranks
         self.active = False
         self.phase: Phase = "forward"
         self._module_path = module_path
-        self._writers: dict[int, int] = {}
-        self._bad_writers: dict[int, list[int]] = {}
-        self._held: dict[int, StorageWeakRef] = {}
+        self._memory = Memory()
         self._node_owners: dict[int, int] = {}
 
     @classmethod
@@ -51,18 +55,16 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         """Let compiled code run compiled while the mode is on; what it hands to torch is seen."""
         return True
 
+    @property
+    def leaves(self) -> dict[int, TensorStats]:
+        """By storage: what no operation wrote, as first read."""
+        return self._memory.leaves
+
     def begin(self) -> None:
         """Forget everything and record from here."""
-        for kept in (
-            self.sent,
-            self.records,
-            self.leaves,
-            self._writers,
-            self._bad_writers,
-            self._node_owners,
-            self._held,
-        ):
+        for kept in (self.sent, self.records, self._node_owners):
             kept.clear()
+        self._memory.forget()
         self.active = True
         self.phase = "forward"
 
@@ -72,7 +74,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
 
     def bad_writer(self, tensor: Tensor) -> int | None:
         """The record that last wrote something non-finite into the tensor's memory."""
-        return next(reversed(self._bad_writers.get(storage_of(tensor), [])), None)
+        return self._memory.last_bad(storage_of(tensor))
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -87,18 +89,21 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
             return func(*args, **keywords)
         arguments = [a for a in tensor_arguments(func, args, keywords) if _has_values(a.tensor)]
         read = [a for a in arguments if not a.overwritten]
-        before = [a.tensor.detach().clone() if a.written else a.tensor for a in read]
-        reads = [self._read(a) for a in read]  # before the operation: it may transpose them in place
+        reads = [self._memory.read(a.tensor, a.name) for a in read]  # before the operation: it may transpose them
+        before = _as_they_are(read)
         if is_collective(str(func)):
-            known = zip(read, reads, strict=True)
-            self.sent += [a.tensor for a, touch in known if touch.stats is not None and touch.stats.num_nonfinite]
+            self.sent += [a.tensor for a, touch in zip(read, reads, strict=True) if touch.bad]
         result = func(*args, **keywords)
         wait_for(func, result)
         record = self._recorded(func, args, keywords)
         record.reads = reads
-        self._write(record, arguments, result)
-        if any(w.bad for w in record.writes):
-            self._inspect(record, before, result)
+        written = list(self._write(record, arguments, result))
+        record.writes = [touch for touch, _ in written]
+        is_bad = any(touch.bad for touch in record.writes)
+        if needs_call(record.kind, is_bad=is_bad):
+            record.call = call_of(func, args, keywords, partial(self._memory.kept_index, at_any_size=is_bad))
+        if is_bad:
+            _inspect(record, before, written)
         self.records.append(record)
         return result
 
@@ -107,19 +112,23 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
 
         Gloo copies from a buffer of its own each time somebody waits for it.
         """
-        writer = self._writers.get(storage_of(into))
-        return writer is not None and is_collective(self.records[writer].op) and storage_of(source) not in self._writers
+        writing = self._memory.last_writing(storage_of(into))
+        if writing is None or not is_collective(self.records[writing.record].op):
+            return False
+        return self._memory.last_writing(storage_of(source)) is None
 
     def _recorded(self, func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Record:
+        signature = signature_of(func)
         node = running_node()
-        sight = running_line()
         forward = None if node is None else self._node_owners.get(node)
+        sight = running_line(only_inside_backward=forward is not None)
         record = Record(
             index=len(self.records),
-            op=str(func),
-            function=base_name(func),
-            phase="backward" if node is not None else self.phase,
-            pointwise=torch.Tag.pointwise in func.tags,
+            op=signature.op,
+            kind=signature.kind,
+            function=signature.function,
+            phase="backward" if node is not None else "optimizer" if sight.clips else self.phase,
+            pointwise=signature.pointwise,
             api=sight.api,
             place=sight.place,
             module=self._module_path(),
@@ -127,7 +136,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
             dims=dimensions(func, args, kwargs),
             forward=forward,
         )
-        if node is not None:
+        if forward is not None:
             self._borrow_place(record, sight)
         self._node_owners.setdefault(last_node(), record.index)
         return record
@@ -137,6 +146,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         if is_collective(record.op):  # it is nobody's derivative: what it brings was born elsewhere
             record.forward = None
         if record.forward is None:
+            sight = running_line()
+            record.place, record.api = sight.place, sight.api
             return
         forward = self.records[record.forward]
         record.module = forward.module
@@ -145,57 +156,17 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         else:  # a backward or a hook written by the user is running: that is the line to mend
             record.forward = None
 
-    def _read(self, argument: Argument) -> Touch:
-        touch = Touch.at(argument.tensor, argument.name)
-        self._hold(argument.tensor, touch.storage)
-        touch.writer = self._writers.get(touch.storage)
-        touch.bad_writers = tuple(reversed(self._bad_writers.get(touch.storage, ())))
-        if touch.writer is None:
-            touch.stats = self._leaf(touch, argument.tensor)
-        else:
-            touch.stats = _renamed(self.records[touch.writer], touch)
-        return touch
-
-    def _leaf(self, touch: Touch, seen: Tensor) -> TensorStats:
-        if touch.storage not in self.leaves:
-            self.leaves[touch.storage] = quick(seen, touch.name) or describe(seen, touch.name)
-        return self.leaves[touch.storage]
-
-    def _write(self, record: Record, arguments: list[Argument], result: Any) -> None:
-        read = {storage_of(a.tensor) for a in arguments}
-        made = _tensors(result)
-        named = [(f"out[{i}]" if len(made) > 1 else "out", t) for i, t in enumerate(made)]
-        outputs = [(name, t) for name, t in named if storage_of(t) not in read]
-        outputs += [(a.name, a.tensor) for a in arguments if a.written]
-        for name, tensor in outputs:
-            touch = Touch.at(tensor, name)
-            self._hold(tensor, touch.storage)
-            self._writers[touch.storage] = record.index
-            if record.function in _UNFILLED or not _has_values(tensor):
-                self._bad_writers.pop(touch.storage, None)
-                continue
-            touch.stats = quick(tensor, name)
-            if tensor.layout != torch.strided or tensor.nbytes >= tensor.untyped_storage().nbytes():
-                self._bad_writers.pop(touch.storage, None)
-            if touch.stats is None:
-                _examine(touch, tensor)
-                self._bad_writers.setdefault(touch.storage, []).append(record.index)
-            record.writes.append(touch)
-
-    def _inspect(self, record: Record, before: list[Tensor], result: Any) -> None:
-        """Look closely at what made a bad output, while the operands are still there."""
-        for touch, seen in zip(record.reads, before, strict=True):
-            _examine(touch, seen)
-        operands = before if record.pointwise else []
-        bad = next(w for w in record.writes if w.bad)
-        tensor = next((t for t in _tensors(result) if storage_of(t) == bad.storage), None)
-        if tensor is not None:
-            record.elements = _elements(tensor, bad, operands)
-
-    def _hold(self, tensor: Tensor, storage: int) -> None:
-        """Keep the storage's address from being given away; its memory is freed as ever."""
-        if storage not in self._held:
-            self._held[storage] = StorageWeakRef(memory_of(tensor))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    def _write(self, record: Record, arguments: list[Argument], result: Any) -> Iterator[Written]:
+        """Note what was written: results in memory of their own, and arguments. Views are nobody's writing."""
+        given = {storage_of(a.tensor) for a in arguments}
+        made = [(name, t) for name, t in unfolded(result, "out") if not t.is_nested and storage_of(t) not in given]
+        position = 0
+        for name, tensor in [*made, *((a.name, a.tensor) for a in arguments if a.written)]:
+            is_filled = record.function not in _UNFILLED and _has_values(tensor)
+            touch = self._memory.write(tensor, name, record.index, position, is_filled=is_filled)
+            if is_filled:
+                position += 1
+                yield touch, tensor
 
 
 def _wraps_others(kind: type) -> bool:
@@ -204,53 +175,29 @@ def _wraps_others(kind: type) -> bool:
 
 
 def _has_values(tensor: Tensor) -> bool:
-    return not (tensor.is_meta or tensor.is_quantized)
+    return not (tensor.is_meta or tensor.is_quantized or tensor.is_nested)
 
 
-def _tensors(result: Any) -> list[Tensor]:
-    if isinstance(result, Tensor):
-        return [result]
-    if isinstance(result, list | tuple):
-        return [t for part in result for t in _tensors(part)]
-    return []
+def _as_they_are(read: Sequence[Argument]) -> list[Tensor | None]:
+    """The operands as the operation finds them; None for what it overwrites, where that is large."""
+    is_small = sum(a.tensor.nbytes for a in read if a.written) <= _MOST_COPIED
+    return [a.tensor if not a.written else a.tensor.detach().clone() if is_small else None for a in read]
 
 
-def _renamed(writer: Record, touch: Touch) -> TensorStats | None:
-    """What the writer left, under the reader's name and shape."""
-    for written in writer.writes:
-        if written.storage == touch.storage and written.stats is not None:
-            return replace(written.stats, name=touch.name, shape=touch.shape)
-    return None
-
-
-def _examine(touch: Touch, tensor: Tensor) -> None:
-    """Exact statistics, and masks when something is not finite."""
-    touch.stats = describe(tensor, touch.name)
-    if touch.stats.num_nonfinite:
-        values = tensor.detach() if tensor.layout == torch.strided else tensor.detach().to_dense()
-        touch.nan = values.isnan().cpu()
-        touch.inf = values.isinf().cpu()
-
-
-def _elements(tensor: Tensor, touch: Touch, operands: list[Tensor]) -> tuple[Element, ...]:
-    if touch.nan is None or tensor.is_complex() or tensor.layout != torch.strided:
-        return ()
-    bad = touch.nonfinite()
-    spread = [dense(o).broadcast_to(tensor.shape) for o in operands if _fits(o, tensor)]
-    born = bad & torch.stack([torch.isfinite(s).cpu() for s in spread]).all(dim=0) if spread else bad
-    chosen = torch.nonzero(born if born.any() else bad)[:_MOST_ELEMENTS]
-    return tuple(
-        Element(
-            index=tuple(int(i) for i in row),
-            operands=tuple(float(s[tuple(row)]) for s in spread),
-            result=float(tensor.detach()[tuple(row)]),
-        )
-        for row in chosen
-    )
-
-
-def _fits(operand: Tensor, tensor: Tensor) -> bool:
-    if operand.is_complex() or operand.dim() > tensor.dim():
-        return False
-    trailing = tensor.shape[tensor.dim() - operand.dim() :]
-    return all(size in (1, full) for size, full in zip(operand.shape, trailing, strict=True))
+def _inspect(record: Record, before: Sequence[Tensor | None], written: Sequence[Written]) -> None:
+    """Look closely at what made a bad output, while the operands are still there."""
+    is_born_here = not any(read.bad for read in record.reads)
+    for read, tensor in zip(record.reads, before, strict=True):
+        if tensor is None or read.bad or read.content is None:
+            continue
+        if is_born_here or not read.is_exact:  # trust nothing: somebody may have written past the trace
+            read.content, read.source, read.is_exact = content_of(tensor), None, True
+        count_zeros(read.content, tensor)
+    for touch, _ in written:
+        for read in record.reads:
+            if touch.bad and read.bad and touch.content is not None and read.content is not None:
+                touch.content.share_masks(read.content)
+    touch, tensor = next((touch, tensor) for touch, tensor in written if touch.bad)
+    known = [operand for operand in before if operand is not None]
+    operands = known if record.pointwise and len(known) == len(before) else []
+    record.elements = elements_of(record, touch, tensor, operands)
