@@ -19,6 +19,8 @@ PUBLIC = {
     "stop": "evenkeel.core.settings",
 }
 
+PACKAGES = ("metrics", "ops")
+
 __all__ = [
     "EvenkeelError",
     "Guard",
@@ -35,12 +37,14 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     """Load a public name on first use."""
+    if name in PACKAGES:
+        return importlib.import_module(f"evenkeel.{name}")
     if name not in PUBLIC:
-        message = f"evenkeel has no {name!r}; it has {', '.join(sorted(PUBLIC))}"
+        message = f"evenkeel has no {name!r}; it has {', '.join(sorted([*PUBLIC, *PACKAGES]))}"
         raise AttributeError(message)
     return getattr(importlib.import_module(PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:
     """The public names, loaded or not."""
-    return sorted([*PUBLIC, "__version__"])
+    return sorted([*PUBLIC, *PACKAGES, "__version__"])

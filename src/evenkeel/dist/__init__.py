@@ -1,1 +1,1 @@
-"""Several ranks training together: which one this is, what they share, and one verdict for all of them."""
+"""Several ranks training together: which one this is, what they share, one verdict for all, one sum over all."""
