@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "evenkeel"
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 60
-BESIDE_THE_ROOMS = {"house", "end_to_end", "examples", "bench", "ranks", "grid", "peers"}  # what no single room can answer for
+# what no single room can answer for
+BESIDE_THE_ROOMS = {"house", "end_to_end", "examples", "bench", "ranks", "grid", "peers"}
 BROAD = {"Exception", "BaseException"}
 
 Habit = Callable[[str], Iterator[str]]
