@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_sequence
 
 from evenkeel.tensors.rows import holds_rows, with_rows
+from evenkeel.tensors.trees import named_tensors
 
 ROWS = (0, 0, 2, 1)  # the second and the fourth are exchanged
 
@@ -68,7 +69,12 @@ def test_rows_are_exchanged(name: str) -> None:
     assert firsts(batch) == before
     expected = [row for start in range(0, len(before), 4) for row in exchanged(before[start : start + 4])]
     assert firsts(changed) == expected
-    assert holds_rows(batch, 4)
+    assert holds_rows(batch, 4, everything(batch))
+
+
+def everything(batch: Any) -> set[int]:  # noqa: ANN401  the same
+    """All tensors of a batch."""
+    return {id(tensor) for _, tensor in named_tensors(batch, "")}
 
 
 def exchanged(four: list[Any]) -> list[Any]:
@@ -80,7 +86,18 @@ def test_elements_of_a_list_are_rows_too() -> None:
     """One tensor for each sample, of different lengths."""
     batch = [torch.full((n + 1,), float(n)) for n in range(4)]
     assert [len(t) for t in with_rows(batch, ROWS)] == [1, 1, 3, 2]
-    assert holds_rows(batch, 4)
+    assert holds_rows(batch, 4, everything(batch))
+
+
+def test_only_concerned_tensors_have_to_have_rows() -> None:
+    """Two kinds of data of different sizes in one batch: cells and bulk samples."""
+    cells, bulk = torch.rand(6, 2), numbered(2)
+    assert holds_rows([cells, bulk], 4, {id(bulk)})
+    assert not holds_rows([cells, bulk], 4, {id(bulk), id(cells)})
+    assert not holds_rows([cells, bulk], 4, set())
+    changed = with_rows([cells, bulk], ROWS)
+    assert changed[0] is cells
+    assert firsts(changed[1]) == [0.0, 0.0, 2.0, 1.0]
 
 
 def test_two_tensors_are_not_two_samples() -> None:
@@ -98,7 +115,7 @@ def test_two_tensors_are_not_two_samples() -> None:
 )
 def test_what_has_no_rows_cannot_be_exchanged(batch: object) -> None:
     """Samples laid end to end, in objects, along another dimension."""
-    assert not holds_rows(batch, 4)
+    assert not holds_rows(batch, 4, everything(batch))
 
 
 def test_gradients_are_asked_for_as_before() -> None:

@@ -5,7 +5,7 @@ Rows are not taken out, because programs rely on the size of their batches; what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from evenkeel.step.window import HandOut
@@ -22,10 +22,16 @@ class WithoutSamples:
     rows: tuple[int, ...]  # for each row of the batch the one that is handed out in its place
 
     @classmethod
-    def of(cls, suspects: HandOut, samples: Sequence[int], num_samples: int) -> WithoutSamples | None:
-        """Let the other rows take turns; None where no row is left, or the batch holds no rows that we can exchange."""
+    def of(
+        cls, suspects: HandOut, samples: Sequence[int], num_samples: int, concerned: Collection[int]
+    ) -> WithoutSamples | None:
+        """Let the other rows take turns.
+
+        `concerned` are the tensors of the batch, by `id`, that the bad value came from. None where no row is left, or
+        these have no rows that can be exchanged.
+        """
         healthy = [row for row in range(num_samples) if row not in set(samples)]
-        if not samples or not healthy or not holds_rows(suspects.batch, num_samples):
+        if not samples or not healthy or not holds_rows(suspects.batch, num_samples, concerned):
             return None
         rows = list(range(num_samples))
         for turn, sample in enumerate(samples):

@@ -75,7 +75,7 @@ class Handling:
         scene = self._loop.scene(repetition.updater)
         self._enter(Noting(self._loop, self._journal))
         incident = self.incidents.examine(sighting, replay, scene)
-        change = change_to_try(incident, scene) if self._may_try(replay, repetition.updater) else None
+        change = change_to_try(incident, replay, scene) if self._may_try(replay, repetition.updater) else None
         if self._ranks.verdict(repetition.updater, bad=change is not None):
             trying = Trying(self._loop, repetition, change, partial(self._trial_ended, incident, repetition))
             self._enter(trying)

@@ -23,13 +23,13 @@ def batch_reached(records: Sequence[Record], index: int, batch_of_storage: Mappi
 
     Recurrent state carries values of earlier batches of a step along: the latest is the one under way.
     """
-    reached = {
-        batch_of_storage[read.storage]
-        for ancestor in ancestors(records, index)
-        for read in records[ancestor].reads
-        if read.writer is None and read.storage in batch_of_storage
-    }
-    return max(reached, default=None)
+    return max((batch_of_storage[s] for s in entered(records, index) if s in batch_of_storage), default=None)
+
+
+def entered(records: Sequence[Record], index: int) -> set[int]:
+    """The storages that no operation wrote, and that the operation's values came from."""
+    reads = (read for ancestor in ancestors(records, index) for read in records[ancestor].reads)
+    return {read.storage for read in reads if read.writer is None}
 
 
 def replacements(records: Sequence[Record]) -> tuple[Record, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,12 +14,12 @@ from evenkeel.tensors.trees import named_tensors
 _PAIR = 2  # a list of two is inputs and targets, not two samples
 
 
-def holds_rows(batch: object, num_rows: int) -> bool:
-    """Whether every tensor of the batch that has dimensions belongs to rows that `with_rows` can exchange.
+def holds_rows(batch: object, num_rows: int, concerned: Collection[int]) -> bool:
+    """Whether `with_rows` can exchange rows of every concerned tensor (by `id`) of the batch that has dimensions.
 
     A graph batch or a packed sequence lays its samples end to end: there is no row to exchange.
     """
-    several = {id(tensor) for _, tensor in named_tensors(batch, "") if tensor.dim() > 0}
+    several = {id(tensor) for _, tensor in named_tensors(batch, "") if tensor.dim() > 0 and id(tensor) in concerned}
     return bool(several) and several <= _reached(batch, num_rows)
 
 
