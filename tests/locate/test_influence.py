@@ -115,6 +115,20 @@ def test_influence_is_never_too_little(name: str) -> None:
         assert any((back & ~real).any() or (ahead & ~real).any() for _, real, back, ahead in pairs), "it is exact"
 
 
+@pytest.mark.parametrize("name", ["convolution", "max_pool2d", "layer_norm", "index_put", "cat", "mm", "cumsum"])
+def test_influence_does_not_depend_on_defaults(name: str) -> None:
+    """A program may compute in float64, and under autocast."""
+    case = CASES[name]
+    previous = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            pairs = list(compared(case))
+    finally:
+        torch.set_default_dtype(previous)
+    assert all(torch.equal(real, back) and torch.equal(real, ahead) for _, real, back, ahead in pairs)
+
+
 # Rules without a case, and why.
 UNTESTED = {
     "no kernel on a CPU": """
@@ -131,7 +145,7 @@ UNTESTED = {
     """,
     "whole numbers": "all any argmax argmin argsort count_nonzero",
     "a view, or made of other operations": "binary_cross_entropy_with_logits contiguous detach l1_loss lift_fresh",
-    "tested with several ranks": "allreduce",
+    "tested with several ranks": "all_reduce allreduce",
     "of sparse tensors": "to_dense",
 }
 

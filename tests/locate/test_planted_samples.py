@@ -363,3 +363,90 @@ def test_rows_without_a_map_are_not_guessed(play: Play) -> None:
         return torch.log(x).mul(model(x)).mean() + y.mean()
 
     assert play(forward, model=model, batch=[x, y], num_samples=4).located.origin.samples == ()
+
+
+class Heads(nn.Module):
+    """Attention of two heads, by the fused kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into = nn.Linear(4, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(2, (2, 2)).transpose(1, 2) for part in self.into(x).chunk(3, dim=2))
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+class Picked(nn.Module):
+    """Rows that are gathered, sliced and put together again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * self.weight
+        joined = torch.cat([y[:, :2], y[:, 2:3].expand(-1, 3, -1)], dim=1)
+        turned = joined[torch.tensor([4, 3, 2, 1, 0])].flip(0).roll(1, 2)
+        return turned.gather(2, torch.tensor([3, 0, 1, 2]).expand(turned.shape)).unbind(1)[1][:, None].repeat(1, 3, 1)
+
+
+class Words(nn.Module):
+    """Rows of a table of words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.table((x[..., 0] * 3).long().clamp(0, 5))
+
+
+class Images(nn.Module):
+    """A small net of images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(1, 2, 3, padding=1), nn.GroupNorm(1, 2), nn.MaxPool2d(2, padding=1), nn.Conv2d(2, 1, 1),
+            nn.Upsample(scale_factor=2), nn.AvgPool2d(3, 1, 1),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x[:, None])[:, 0, :3, :4]
+
+
+BEHIND: dict[str, Callable[[], nn.Module]] = {
+    "linear": lambda: nn.Linear(4, 4),
+    "layer norm": lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)),
+    "softmax": lambda: nn.Sequential(nn.Linear(4, 4), nn.Softmax(-1)),
+    "log softmax": lambda: nn.Sequential(nn.Linear(4, 4), nn.LogSoftmax(1)),
+    "attention": Heads,
+    "indices and slices": Picked,
+    "embedding": Words,
+    "images": Images,
+    "convolution of rows": lambda: nn.Conv1d(3, 3, 3, padding=1),
+    "gated": lambda: nn.Sequential(nn.Linear(4, 8), nn.GLU()),
+    "batch norm": lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(3)),
+    "cumulated": lambda: nn.Sequential(nn.Linear(4, 4), nn.Softplus(), nn.Unflatten(2, (2, 2)), nn.Flatten(2)),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_singular_derivative_is_found_through_backward(play: Play, name: str) -> None:
+    """A root at zero spoils the gradient of the weights before it, through the derivative of everything in between."""
+    model, x = BEHIND[name](), values(5, 3, 4)
+    keep = torch.ones(5, 1, 1)
+    keep[3] = 0
+
+    def forward() -> Tensor:
+        return torch.sqrt(model(x).abs() * keep).mean()  # planted
+
+    located = play(forward, model=model, batch=[x, keep]).located
+    assert located.phase == "backward"
+    assert located.origin.operation.function == "sqrt"
+    assert located.origin.operation.place.source.endswith("# planted")
+    assert located.origin.samples == (3,)
+    assert [link.role for link in located.chain] == ["infinity born", "became nan", "visible"]
+    assert located.chain[1].operation.function == "mul"
+    assert located.others == ()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from evenkeel.core.stats import TensorStats
-from evenkeel.locate.masks import Mask
+from evenkeel.locate.masks import Mask, as_array, count_of, elements_that
 from evenkeel.tensors.measure import dense
+
+_PIECE = 1 << 22  # elements
 
 
 @dataclass(slots=True)
@@ -57,7 +61,7 @@ class Content:
 
 
 def content_of(tensor: Tensor) -> Content:
-    """Look at a tensor. Cost: one read with one host sync when all is finite; else a few, and no zeros are missed."""
+    """Look at a tensor. Cost: one read with one host sync when all is finite; else a few, and zeros are counted."""
     values = _ordered(tensor)
     if values.numel() == 0:
         return Content(tensor.dtype, tensor.device)
@@ -73,65 +77,87 @@ def count_zeros(content: Content, tensor: Tensor) -> None:
         content.num_zero = _num_zero(_ordered(tensor))
 
 
-def _ordered(tensor: Tensor) -> Tensor:
-    """The stored values as a plain real tensor of a dtype that has an order."""
-    values = dense(tensor)
-    return values.to(torch.uint8) if values.dtype == torch.bool else values
-
-
-def _range(values: Tensor) -> tuple[float, float]:
-    low, high = torch.aminmax(values)
-    if values.is_cpu:
-        return float(low), float(high)
-    both: list[float] = torch.stack((low, high)).tolist()  # one sync instead of two
-    return float(both[0]), float(both[1])
-
-
 def _examined(tensor: Tensor, values: Tensor) -> Content:
     found = Content(tensor.dtype, tensor.device)
-    is_plain = tensor.layout == torch.strided and values.shape == tensor.shape
-    nan = values.isnan()
-    found.num_nan = int(torch.count_nonzero(nan))
+    nan = elements_that("isnan", values)
+    found.num_nan = count_of(nan)
+    is_plain = tensor.layout == torch.strided and values.numel() == tensor.numel()
     if is_plain and found.num_nan == values.numel():
         found.num_zero = 0
         found.nan, found.inf = Mask(tuple(tensor.shape), is_full=True), Mask(tuple(tensor.shape), is_full=False)
         return found
     found.num_zero = _num_zero(values)
-    inf = _measure_the_rest(found, values, nan)
-    if is_plain:
-        found.nan, found.inf = Mask.of(nan, found.num_nan), Mask.of(inf, found.num_posinf + found.num_neginf)
-    else:  # values of a sparse tensor, parts of complex ones
-        whole = tensor.detach() if tensor.layout == torch.strided else tensor.detach().to_dense()
-        found.nan, found.inf = Mask.of(whole.isnan()), Mask.of(whole.isinf())
+    num_inf = _measure_the_rest(found, values)
+    whole = tensor.detach() if tensor.layout == torch.strided else tensor.detach().to_dense()
+    if is_plain and values.shape == tensor.shape and values.stride() == tensor.stride():
+        found.nan = Mask.of(nan, found.num_nan)
+    else:  # values of a sparse tensor, parts of complex ones, or in another order
+        found.nan = Mask.of(elements_that("isnan", whole))
+    found.inf = Mask.of(elements_that("isinf", whole)) if num_inf else Mask(tuple(tensor.shape), is_full=False)
     return found
 
 
-def _measure_the_rest(found: Content, values: Tensor, nan: Tensor) -> Tensor:
-    """Range and infinities of what is not NaN. Returns: where the infinities are."""
-    none = torch.zeros_like(nan)
+def _measure_the_rest(found: Content, values: Tensor) -> int:
+    """Range and infinities of what is not NaN. Returns: how many infinities there are."""
     if found.num_nan == values.numel():
-        return none
-    found.low, found.high = _range_without(values, nan, found) if found.num_nan else _range(values)
+        return 0
+    found.low, found.high = _range_beside_nan(values)
     if -math.inf < found.low and found.high < math.inf:
-        return none
-    inf = values.isinf()
-    num_inf = int(torch.count_nonzero(inf))
-    found.num_posinf = int(torch.count_nonzero(values == math.inf))
+        return 0
+    num_inf = count_of(elements_that("isinf", values))
+    found.num_posinf = count_of(elements_that("isposinf", values)) if found.low == -math.inf else num_inf
     found.num_neginf = num_inf - found.num_posinf
     is_all = found.num_nan + num_inf == values.numel()
-    found.low, found.high = (None, None) if is_all else _range_without(values, nan | inf, found)
-    return inf
+    found.low, found.high = (None, None) if is_all else _range_beside_nan(values, finite_only=True)
+    return num_inf
 
 
-def _range_without(values: Tensor, bad: Tensor, found: Content) -> tuple[float, float]:
-    """The range of the others, of which there are some: zeros are put in, and taken out where there were none."""
-    low, high = _range(values.masked_fill(bad, 0))
-    if found.num_zero:
-        return low, high
-    if low == 0:
-        return _range(values.masked_fill(bad, high))
-    return (low, high) if high else _range(values.masked_fill(bad, low))
+def _range_beside_nan(values: Tensor, *, finite_only: bool = False) -> tuple[float, float]:
+    """The range of what is not NaN, which is something; with `finite_only`, of what is not infinite either."""
+    if not values.is_cpu:
+        kept = values.isfinite() if finite_only else ~values.isnan()
+        low, high = torch.where(kept, values, math.inf).amin(), torch.where(kept, values, -math.inf).amax()
+        return _both(low, high)
+    lows, highs = [], []
+    for piece in _pieces(values):
+        array = as_array(piece).reshape(-1)
+        if finite_only:
+            with np.errstate(invalid="ignore"):
+                array = array + array * 0  # NaN where it was infinite
+        lows.append(np.fmin.reduce(array))
+        highs.append(np.fmax.reduce(array))
+    return float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs))
+
+
+def _ordered(tensor: Tensor) -> Tensor:
+    """The stored values as a plain real tensor of a dtype that has an order, its dimensions as they lie in memory."""
+    values = dense(tensor)
+    if values.dtype == torch.bool:
+        return values.to(torch.uint8)
+    if values.is_contiguous():
+        return values
+    strides = values.stride()
+    return values.permute(sorted(range(values.dim()), key=lambda d: -strides[d]))
+
+
+def _range(values: Tensor) -> tuple[float, float]:
+    return _both(*torch.aminmax(values))
+
+
+def _both(low: Tensor, high: Tensor) -> tuple[float, float]:
+    if low.is_cpu:
+        return float(low), float(high)
+    found: list[float] = torch.stack((low, high)).tolist()  # one sync instead of two
+    return found[0], found[1]
 
 
 def _num_zero(values: Tensor) -> int:
-    return values.numel() - int(torch.count_nonzero(values))
+    if not values.is_cpu:
+        return values.numel() - int(torch.count_nonzero(values))
+    return sum(int(np.count_nonzero(as_array(piece) == 0)) for piece in _pieces(values))
+
+
+def _pieces(values: Tensor) -> Sequence[Tensor]:
+    """The same elements in parts of which a copy is small, where that takes no copy of the whole."""
+    is_large = values.numel() > _PIECE and values.is_contiguous()
+    return torch.split(values.view(-1), _PIECE) if is_large else (values,)

@@ -59,7 +59,8 @@ def _inherited(record: Record, bad: Tensor, *, kind: str) -> Tensor:
 
 def _values(tensor: Tensor, chosen: Tensor) -> list[float]:
     places = tuple(chosen.to(tensor.device).unbind(-1))
-    found: list[float] = (tensor[places] if places else tensor.reshape(1).expand(len(chosen))).double().tolist()
+    taken = tensor[places] if places else tensor.reshape(1).expand(len(chosen))
+    found: list[float] = taken.cpu().double().tolist()
     return found
 
 

@@ -15,7 +15,7 @@ from evenkeel.locate.layout import carried
 from evenkeel.locate.masks import any_of
 from evenkeel.locate.record import Record, Touch
 
-_MOST_WORK = 1 << 26  # elements that are looked at on the way back
+_MOST_WORK = 1 << 25  # elements that are looked at on the way back
 
 
 def rows_behind(

@@ -91,7 +91,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         read = [a for a in arguments if not a.overwritten]
         reads = [self._memory.read(a.tensor, a.name) for a in read]  # before the operation: it may transpose them
         before = _as_they_are(read)
-        if is_collective(str(func)):
+        if is_collective(signature_of(func).op):
             self.sent += [a.tensor for a, touch in zip(read, reads, strict=True) if touch.bad]
         result = func(*args, **keywords)
         wait_for(func, result)

@@ -31,7 +31,7 @@ NO_VALUES = _names("""
     randn_like zeros_like
 """)
 ELEMENTWISE = _names("""
-    add_relu alias_copy allreduce bernoulli binary_cross_entropy binary_cross_entropy_backward
+    add_relu alias_copy all_reduce allreduce bernoulli binary_cross_entropy binary_cross_entropy_backward
     binary_cross_entropy_with_logits clone complex contiguous copy detach detach_copy elu_backward expand_copy fill
     floor_divide gelu_backward hardsigmoid_backward hardswish hardswish_backward hardtanh_backward huber_loss
     huber_loss_backward l1_loss leaky_relu_backward lift_fresh lift_fresh_copy log_sigmoid_backward

@@ -8,8 +8,10 @@ from torch.autograd import grad as derivative  # bound here, before anybody list
 
 from evenkeel.locate.call import INDICES
 from evenkeel.locate.influence.indices import chosen_by
+from evenkeel.locate.influence.itself import itself
 from evenkeel.locate.influence.shadow import Shadow, elementwise
 from evenkeel.locate.influence.table import MOVED, rule_of
+from evenkeel.locate.masks import not_zero
 from evenkeel.locate.record import Record, Touch
 
 
@@ -46,10 +48,12 @@ def reached(record: Record, written: Touch, read: Touch, marked: Tensor) -> Tens
         return _none(written.shape)
     try:
         with torch.no_grad():
-            values = shadow(marked.to(torch.float32)) - shadow(torch.zeros(read.shape, device="cpu"))
+            values = shadow(marked.to(torch.float32))
+            if rule is itself:  # other inputs may be added
+                values = values - shadow(torch.zeros(read.shape, device="cpu", dtype=torch.float32))
     except RuntimeError:  # shapes that are not as the rule expects
         return _all(written.shape)
-    return values != 0 if values.shape == written.shape else _all(written.shape)
+    return not_zero(values) if values.shape == written.shape else _all(written.shape)
 
 
 def _behind(shadow: Shadow, shape: tuple[int, ...], relevant: Tensor) -> Tensor:
@@ -62,7 +66,7 @@ def _behind(shadow: Shadow, shape: tuple[int, ...], relevant: Tensor) -> Tensor:
             found: Tensor | None = derivative(image, x, relevant.to(torch.float32), allow_unused=True)[0]
     except RuntimeError:  # shapes that are not as the rule expects, or no derivative
         return _all(shape)
-    return _none(shape) if found is None else found != 0
+    return _none(shape) if found is None else not_zero(found)
 
 
 def _all(shape: tuple[int, ...]) -> Tensor:

@@ -35,7 +35,7 @@ def window(record: Record, written: Touch, read: Touch) -> Shadow:
             )
         ]
         around = [edge for p, end in zip(reversed(padding), reversed(ends), strict=True) for edge in (p, end)]
-        ones = torch.ones(1, 1, *kernel, device="cpu")
+        ones = torch.ones(1, 1, *kernel, device="cpu", dtype=x.dtype)
         return _CONVOLUTIONS[num](F.pad(flat, around), ones, stride=stride, dilation=dilation).reshape(written.shape)
 
     return shadow
