@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from tests.locate.test_content import BAD, GOOD
 from torch import Tensor, nn
 
 from evenkeel.locate.content import content_of
 from evenkeel.tensors.measure import describe
-from tests.locate.test_content import BAD, GOOD
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator is here")]
 
