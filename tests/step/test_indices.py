@@ -39,7 +39,7 @@ class Keyed(torch.utils.data.Dataset[int]):
         {"batch_sampler": BatchSampler(RandomSampler(DATA), 3, drop_last=True)},
         {"batch_size": None},
     ],
-    ids=str,
+    ids=["in order", "shuffled", "workers", "persistent workers", "batch sampler", "one by one"],
 )
 def test_indices_are_those_of_the_rows(how: dict[str, Any], heard: Heard) -> None:
     """The data set counts its own elements, so each batch tells its indices."""
