@@ -99,6 +99,13 @@ def heavy_sample(step: int, value: float) -> Callable[[Batches], None]:
     return spoil
 
 
+def never_filled(net: nn.Module, step: int) -> None:
+    """One parameter holds what lay in memory; filled with NaN, as torch does where it is to be deterministic."""
+    if step == -1:
+        with torch.no_grad():
+            next(net.parameters()).fill_(torch.nan)
+
+
 def spoiled_parameter(at: int) -> Callable[[nn.Module, int], None]:
     """The loop itself writes a NaN into one weight."""
 
@@ -126,6 +133,7 @@ RUNS = [
         name="missing value", cause="missing_value_code", phase="forward", step=2, loss=squared, samples=(1,),
         spoil=value_of_sample(9.969209968386869e36),
     ),
+    Run(name="uninitialised", cause="uninitialised_parameter", phase="state", step=0, after=never_filled),
     Run(name="loaded", cause="loaded_bad", phase="state", step=0, after=spoiled_parameter(-1)),
     Run(
         name="spoiled", cause="state_already_bad", phase="state", step=2, after=spoiled_parameter(1),
