@@ -25,13 +25,21 @@ class Case:
     args: tuple[Any, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
     exact: bool = True
+    loose: tuple[str, ...] = ()  # inputs for which an exact case finds more
     truth: Truth = "nan"
 
 
-def case(func: OpOverload, *args: Any, exact: bool = True, truth: Truth = "nan", **kwargs: Any) -> Case:  # noqa: ANN401  any operation
+def case(
+    func: OpOverload,
+    *args: Any,  # noqa: ANN401  any operation
+    exact: bool = True,
+    loose: tuple[str, ...] = (),
+    truth: Truth = "nan",
+    **kwargs: Any,  # noqa: ANN401  any operation
+) -> Case:
     """A call of an operation."""
     kind = str(func).split(".")[1].strip("_")
-    return Case(kind=kind, func=func, args=args, kwargs=kwargs, exact=exact, truth=truth)
+    return Case(kind=kind, func=func, args=args, kwargs=kwargs, exact=exact, loose=loose, truth=truth)
 
 
 def more(func: OpOverload, *args: Any, **kwargs: Any) -> Case:  # noqa: ANN401  any operation
@@ -320,9 +328,16 @@ CASES: dict[str, Case] = {
     "vdot": case(aten.vdot.default, x(3), x(3)),
     "addr": case(aten.addr.default, x(3, 4), x(3), x(4)),
     "trilinear": case(aten._trilinear.default, x(2, 3), x(2, 3, 4), x(2, 4), [1, 3], [0], [1, 2], [2, 3]),
-    "convolution": case(aten.convolution.default, x(2, 2, 5), x(3, 2, 2), x(3), [2], [1], [1], False, [0], 1),
+    "convolution": case(
+        aten.convolution.default, x(2, 2, 5), x(3, 2, 2), x(3), [2], [1], [1], False, [0], 1, loose=("weight",)
+    ),
     "convolution of groups": case(aten.convolution.default, x(1, 4, 4), x(4, 2, 2), None, [1], [0], [2], False, [0], 2),
-    "transposed convolution": case(aten.convolution.default, x(1, 2, 3), x(2, 2, 2), x(2), [2], [0], [1], True, [0], 1),
+    "transposed convolution": case(
+        aten.convolution.default, x(1, 2, 3), x(2, 2, 2), x(2), [2], [0], [1], True, [0], 1, loose=("weight",)
+    ),
+    "transposed convolution of groups": case(
+        aten.convolution.default, x(1, 4, 3), x(4, 1, 2), None, [2], [0], [1], True, [1], 2, loose=("weight",)
+    ),
     "convolution 2d": case(
         aten.convolution.default, x(1, 1, 3, 3), x(2, 1, 2, 2), x(2), [1, 1], [0, 0], [1, 1], False, [0, 0], 1
     ),
@@ -339,6 +354,7 @@ CASES: dict[str, Case] = {
         [0],
         1,
         [True] * 3,
+        loose=("grad_output", "input", "weight"),
     ),
     "convolution_backward of weights": case(
         aten.convolution_backward.default,
@@ -353,6 +369,37 @@ CASES: dict[str, Case] = {
         [0],
         1,
         [False, True, True],
+        loose=("grad_output", "input"),
+    ),
+    "convolution_backward of groups": case(
+        aten.convolution_backward.default,
+        x(1, 4, 2),
+        x(1, 4, 3),
+        x(4, 2, 2),
+        None,
+        [1],
+        [0],
+        [1],
+        False,
+        [0],
+        2,
+        [True, True, False],
+        loose=("grad_output", "input", "weight"),
+    ),
+    "transposed convolution_backward": case(
+        aten.convolution_backward.default,
+        x(1, 2, 6),
+        x(1, 3, 3),
+        x(3, 2, 2),
+        [2],
+        [2],
+        [0],
+        [1],
+        True,
+        [0],
+        1,
+        [True] * 3,
+        loose=("grad_output", "input"),
     ),
     # windows
     "max_pool2d": case(aten.max_pool2d_with_indices.default, x(1, 2, 5, 4), [2, 2], [2, 1], [1, 0], [1, 2]),

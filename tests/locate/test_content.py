@@ -68,3 +68,21 @@ def test_large_tensor_is_looked_at_in_pieces(name: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(content, "_PIECE", 2)
     parts = content_of({**BAD, **GOOD}[name])
     assert parts.stats("x", ()) == whole.stats("x", ())
+
+
+@pytest.mark.parametrize("name", [*BAD, *GOOD])
+def test_tensor_is_left_as_it_was(name: str) -> None:
+    """Its memory can still be given back and taken anew, as sharded modules do; nothing was written."""
+    tensor = {**BAD, **GOOD}[name].clone()
+    version = tensor._version  # noqa: SLF001  torch's only word on whether something was written
+    count_zeros(content_of(tensor), tensor)
+    assert tensor._version == version  # noqa: SLF001  the same
+    if not tensor.is_sparse:
+        assert tensor.untyped_storage().resizable()
+
+
+def test_conjugate_and_negative_views_are_looked_at() -> None:
+    """They share memory with what they are computed from when somebody reads them."""
+    number = torch.tensor([complex(1, 2), complex(3, NAN)])
+    assert content_of(number.conj()).num_nan == 1
+    assert content_of(number.conj().imag).stats("x", (2,)).min == -2

@@ -108,14 +108,14 @@ def test_influence_is_never_too_little(name: str) -> None:
     for pair, real, back, ahead in pairs:
         assert not (real & ~back).any(), pair
         assert not (real & ~ahead).any(), pair
-        if CASES[name].exact:
+        if CASES[name].exact and pair.partition(" ")[0] not in CASES[name].loose:
             assert torch.equal(real, back), pair
             assert torch.equal(real, ahead), pair
-    if not CASES[name].exact:
+    if not CASES[name].exact or CASES[name].loose:
         assert any((back & ~real).any() or (ahead & ~real).any() for _, real, back, ahead in pairs), "it is exact"
 
 
-@pytest.mark.parametrize("name", ["convolution", "max_pool2d", "layer_norm", "index_put", "cat", "mm", "cumsum"])
+@pytest.mark.parametrize("name", ["convolution 2d", "max_pool2d", "layer_norm", "index_put", "cat", "mm", "cumsum"])
 def test_influence_does_not_depend_on_defaults(name: str) -> None:
     """A program may compute in float64, and under autocast."""
     case = CASES[name]

@@ -17,7 +17,7 @@ INDICES = {
     "bag_size", "batch_sizes", "condition", "index", "indices", "lengths", "mask", "maximum_indices", "offset2bag",
     "offsets", "target",
 }  # fmt: skip
-_MOST_ELEMENTS = 1 << 28  # of all stand-ins together: 1 GiB
+_MOST_ELEMENTS = 1 << 27  # of all stand-ins together: half a GiB
 
 Keep = Callable[[Tensor], Tensor | None]  # a copy of an index that nobody will change, if there is room for it
 
@@ -52,6 +52,11 @@ class Call:
         parts = value if isinstance(value, list) else [value]
         return [part if isinstance(part, Tensor) else None for part in parts]
 
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The shape of the tensor of values given for a name."""
+        value = self.value(name)
+        return value.shape if isinstance(value, StandIn) else ()
+
     def value(self, name: str) -> object:
         """The argument of that name, or its default."""
         signature = signature_of(self.func)
@@ -62,34 +67,36 @@ class Call:
             return given(signature, position, self.args, self.kwargs)
         return signature.slots[position].default
 
-    @property
-    def num_elements(self) -> int:
-        """Of all stand-ins together."""
-        parts = [part for value in (*self.args, *self.kwargs.values()) for part in _flat(value)]
-        return sum(math.prod(part.shape) for part in parts if isinstance(part, StandIn))
-
     def run(self, replaced: Mapping[str, Tensor], changed: Mapping[str, object]) -> dict[str, Tensor]:
         """Run the operation with ones for all values but the `replaced` ones, and `changed` arguments.
 
         Returns: what it wrote, by the names that the trace gives them.
         """
-        if not self.is_complete or self.num_elements > _MOST_ELEMENTS:
+        num_elements = sum(x.numel() for x in replaced.values()) + self._num_elements(without=replaced)
+        if not self.is_complete or num_elements > _MOST_ELEMENTS:
             message = f"{self.func} cannot be run again"
             raise RuntimeError(message)
+        slots = signature_of(self.func).slots
+        written = {slot.name for slot in slots if slot.written}
         used: dict[str, Tensor] = {}
 
         def filled(value: object) -> object:
             if isinstance(value, StandIn):
                 given_one = replaced.get(value.name)
                 ones = torch.ones(value.shape, device="cpu", dtype=torch.float32) if given_one is None else given_one
-                used[value.name] = ones.clone()  # the operation may write into it
+                is_written = value.name.partition("[")[0] in written
+                used[value.name] = ones.clone() if is_written else ones
                 return used[value.name]
             return [filled(part) for part in value] if isinstance(value, list) else value
 
-        names = [slot.name for slot in signature_of(self.func).slots]
+        names = [slot.name for slot in slots]
         args = [changed.get(name, filled(value)) for name, value in zip(names, self.args, strict=False)]
         kwargs = {name: changed.get(name, filled(value)) for name, value in self.kwargs.items()}
         return used | dict(unfolded(self.func(*args, **kwargs), "out"))
+
+    def _num_elements(self, without: Mapping[str, Tensor]) -> int:
+        parts = [part for value in (*self.args, *self.kwargs.values()) for part in _flat(value)]
+        return sum(math.prod(p.shape) for p in parts if isinstance(p, StandIn) and p.name not in without)
 
 
 def call_of(func: OpOverload, args: Sequence[object], kwargs: Mapping[str, object], keep: Keep) -> Call:

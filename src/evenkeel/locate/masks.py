@@ -64,9 +64,12 @@ class Mask:
 
 
 def as_array(values: Tensor) -> npt.NDArray[Any]:
-    """A tensor on the CPU for NumPy, without a copy but of the formats that it does not know or is slow at."""
+    """A tensor on the CPU for NumPy, without a copy but of the formats that it does not know or is slow at.
+
+    By way of DLPack: `Tensor.numpy` would forbid the program for good to resize the memory, as sharded modules do.
+    """
     narrow = values.is_floating_point() and values.element_size() < 4  # noqa: PLR2004  bytes of float32
-    found: npt.NDArray[Any] = (values.float() if narrow else values).resolve_neg().numpy()
+    found: npt.NDArray[Any] = np.from_dlpack((values.float() if narrow else values).resolve_conj().resolve_neg())
     return found
 
 

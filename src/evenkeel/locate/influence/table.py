@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evenkeel.locate.influence.convolutions import convolution, convolution_backward
 from evenkeel.locate.influence.itself import itself
 from evenkeel.locate.influence.letters import letters
 from evenkeel.locate.influence.norms import batch_norm, group_norm, layer_norm
@@ -52,7 +53,7 @@ CUMULATED = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 MOVED = _names("""
     adaptive_avg_pool2d adaptive_avg_pool2d_backward adaptive_avg_pool3d adaptive_avg_pool3d_backward avg_pool2d
     avg_pool2d_backward avg_pool3d avg_pool3d_backward block_diag cat channel_shuffle col2im
-    constant_pad_nd convolution convolution_backward diag_embed diagonal_backward diagonal_scatter embedding
+    constant_pad_nd diag_embed diagonal_backward diagonal_scatter embedding
     embedding_bag embedding_dense_backward flip gather im2col index index_add index_copy index_fill index_put
     index_put_impl index_select masked_fill masked_scatter masked_scatter_backward masked_select
     max_pool2d_with_indices_backward max_pool3d_with_indices_backward max_unpool2d max_unpool3d nll_loss2d_backward
@@ -135,6 +136,8 @@ LETTERS = _ALONE | {kind: text for text, kinds in _FAMILIES.items() for kind in 
 _SPECIAL: dict[str, Rule] = {
     "adaptive_max_pool2d": adaptive_window,
     "adaptive_max_pool3d": adaptive_window,
+    "convolution": convolution,
+    "convolution_backward": convolution_backward,
     "glu": halves,
     "glu_backward": halves,
     "max_pool2d_with_indices": window,

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd import grad as derivative  # bound here, before anybody listens: this is nobody's backward
 
 from evenkeel.locate.call import INDICES
+from evenkeel.locate.influence.convolutions import convolution
 from evenkeel.locate.influence.indices import chosen_by
 from evenkeel.locate.influence.itself import itself
 from evenkeel.locate.influence.shadow import Shadow, elementwise
@@ -49,7 +50,7 @@ def reached(record: Record, written: Touch, read: Touch, marked: Tensor) -> Tens
     try:
         with torch.no_grad():
             values = shadow(marked.to(torch.float32))
-            if rule is itself:  # other inputs may be added
+            if rule in {itself, convolution}:  # other inputs may be added
                 values = values - shadow(torch.zeros(read.shape, device="cpu", dtype=torch.float32))
     except RuntimeError:  # shapes that are not as the rule expects
         return _all(written.shape)
