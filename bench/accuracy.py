@@ -1,11 +1,11 @@
 """Measures how exact the operations of `evenkeel.ops` are, beside the naive form, torch's own and other projects'.
 
-    python bench/accuracy.py [--only NAME ...] [--dtype NAME ...] [--points N] [--jobs N] [--markdown]
+    python bench/accuracy.py [--only NAME ...] [--dtype NAME ...] [--points N] [--jobs N]
 
-Every operation answers N points or more (in float16 and bfloat16 all 65,536 there are; N/8 rows for functions of
-vectors), mpmath answers the same points with 60 digits, and the largest difference is printed in ulp of the dtype.
-"wrong" stands for nan in the place of a value, or a value in the place of nan. The exit status is 1 when evenkeel
-exceeds a bound that its documentation states.
+Every operation answers N points or more (rows of numbers, for functions of vectors; for functions of one number, in
+float16 and bfloat16, all there are in the domain), mpmath answers the same points with 60 digits, and the largest
+difference is printed in ulp of the dtype. "wrong" stands for nan in the place of a value, or a value in the place of
+nan. The exit status is 1 when evenkeel exceeds a bound that its documentation states.
 
 To add an operation, add a `Row` to the list ROWS of a file in bench/accuracy_rows/, one file per family. A row says
 what to call, what is exact (in mpmath), where to ask, which bounds the docstring states, and whom to compare with.
@@ -17,15 +17,11 @@ import argparse
 import importlib
 import math
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
-from rich.box import HEAVY_HEAD, MARKDOWN
-from rich.console import Console
-from rich.table import Table
 from ulps import DTYPES, Row, Worst, worst
 
 CHUNK = 4096
@@ -86,13 +82,14 @@ def bound(row: Row, dtype: str) -> float:
     return row.narrow_bound if torch.finfo(DTYPES[dtype]).bits == 16 else row.wide_bound
 
 
-def add_lines(table: Table, row: Row, dtype: str, count: int, found: dict[str, Worst]) -> None:
+def line(row: Row, dtype: str, count: int, found: dict[str, Worst]) -> str:
     """One line of the table."""
     others = [f"{n} {'not installed' if f is None else written(found.get(n))}" for n, f in row.rivals.items()]
     ours = found["evenkeel"]
     at = ours.argument
     where = f"{at:.9g}" if isinstance(at, float) else ", ".join(f"{a:.9g}" for a in at) if _plain(at) else "a row"
-    table.add_row(row.name, dtype, f"{count:,}", written(ours), f"{bound(row, dtype):g}", where, "; ".join(others))
+    bounded = f"{written(ours)} | {bound(row, dtype):g}"
+    return f"| {row.name} | {dtype} | {count:,} | {bounded} | {where} | {'; '.join(others)} |"
 
 
 def _plain(argument: object) -> bool:
@@ -106,7 +103,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--points", type=int, default=100_000)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--markdown", action="store_true")
     return parser.parse_args()
 
 
@@ -114,19 +110,15 @@ def main() -> int:
     """Measure and print."""
     chosen = options()
     rows = [r for r in all_rows() if not chosen.only or r.name.startswith(tuple(chosen.only))]
-    table = Table(box=MARKDOWN if chosen.markdown else HEAVY_HEAD)
-    for title in ("operation", "dtype", "points", "evenkeel, ulp", "bound", "worst at", "others, ulp"):
-        table.add_column(title, justify="right" if title in ("points", "evenkeel, ulp", "bound") else "left")
+    print("| operation | dtype | points | evenkeel, ulp | bound | worst at | others, ulp |")
+    print("|---|---|---|---|---|---|---|")
     exceeded = 0
     pool = ProcessPoolExecutor(chosen.jobs) if chosen.jobs > 1 else None
     for row in rows:
         for dtype in (d for d in chosen.dtype if d in row.dtypes):
-            began = time.perf_counter()
             count, found = measured(row, dtype, chosen.points, pool)
-            add_lines(table, row, dtype, count, found)
+            print(line(row, dtype, count, found), flush=True)
             exceeded += found["evenkeel"].ulp > bound(row, dtype)
-            print(f"{row.name} {dtype}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
-    Console(width=None if sys.stdout.isatty() else 240, markup=False).print(table)
     return int(exceeded > 0)
 
 

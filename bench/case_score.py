@@ -20,9 +20,14 @@ ASPECTS = (
     "family",
     "samples",
     "reproduced",
+    "remedy",
+    "patch",
 )
 # Smallest share of right answers among the cases that become non-finite.
-BARS = {"detected": 1.0, "step": 1.0, "line": 0.97, "function": 0.95, "family": 0.95, "samples": 0.90}
+BARS = {
+    "detected": 1.0, "step": 1.0, "line": 0.97, "function": 0.95, "family": 0.95, "samples": 0.90, "remedy": 0.90,
+    "patch": 0.70,
+}  # fmt: skip
 
 Marks = dict[str, bool | None]  # aspect -> right, wrong, or None: the truth does not say
 
@@ -41,6 +46,7 @@ class Truth:
     function: str | None
     families: tuple[str, ...]
     samples: tuple[int, ...] | None
+    remedies: tuple[str, ...]  # names of the experiments that make what the source names as the right fix
     note: str
     script: Path
 
@@ -69,6 +75,8 @@ class Answer:
     family: str | None = None
     samples: tuple[int, ...] = ()
     reproduced: bool = False
+    remedies: tuple[str, ...] = ()  # names of the experiments that made the step healthy
+    patched: bool = False  # a patch of the script's own lines proved itself
     failure: str = ""  # the tool itself broke; never a finding
 
 
@@ -93,7 +101,7 @@ def load_truths(folder: Path = CASES) -> tuple[Truth, ...]:
 def load_truth(script: Path) -> Truth:
     """The truth beside a script."""
     given: dict[str, Any] = json.loads(script.with_suffix(".json").read_text())
-    for key in ("ops", "families"):
+    for key in ("ops", "families", "remedies"):
         given[key] = tuple(given[key])
     if given["samples"] is not None:
         given["samples"] = tuple(given["samples"])
@@ -122,6 +130,8 @@ def read_incident(out: Path, script: Path) -> Answer:
         family=(given.get("cause") or {}).get("family"),
         samples=tuple(origin.get("samples") or ()),
         reproduced=bool(given.get("reproduced")),
+        remedies=tuple(tried["name"] for tried in given.get("experiments") or () if tried["healthy"]),
+        patched=any(advice["diff"] for advice in given.get("advice") or ()),
     )
 
 
@@ -146,6 +156,8 @@ def mark(truth: Truth, answer: Answer) -> Marks:
         "family": (True, answer.family in truth.families),
         "samples": (truth.samples is not None, set(answer.samples) == set(truth.samples or ())),
         "reproduced": (truth.nonfinite, answer.reproduced),
+        "remedy": (truth.nonfinite, bool(set(answer.remedies) & set(truth.remedies))),
+        "patch": (truth.nonfinite, answer.patched),
     }
     return {aspect: answer.alarmed and right if known else None for aspect, (known, right) in asked.items()}
 
@@ -158,7 +170,7 @@ def why_missed(truth: Truth, answer: Answer, aspects: Sequence[str] = ASPECTS) -
         kind = "nothing becomes non-finite" if not truth.nonfinite else "not seen"
         return f"{kind}: {truth.note}"
     wrong = [aspect for aspect, right in mark(truth, answer).items() if right is False and aspect in aspects]
-    true = {"op": truth.ops, "family": truth.families}
+    true = {"op": truth.ops, "family": truth.families, "remedy": truth.remedies or "no experiment", "patch": "possible"}
     return "; ".join(f"{aspect} is {true.get(aspect, getattr(truth, aspect, True))}" for aspect in wrong)
 
 

@@ -13,7 +13,7 @@ Vector = list
 
 
 def dot(x: Vector, y: Vector) -> object:
-    return mp.fsum(a * b for a, b in zip(x, y, strict=True))
+    return mp.fdot(x, y)
 
 
 def length(x: Vector) -> object:

@@ -1,7 +1,7 @@
 """Fit the rational functions of ops/stirling.py, in 80 digits, and print them with their largest errors.
 
-Interpolation in w = 1/z² over (0, 1] at Chebyshev nodes, drawn towards 0 by their power 1.5. It is a Stieltjes
-function of z², so all coefficients come out positive and nothing cancels when they are summed.
+Interpolation in w = 1/z², or in 1/z, over (0, 1] at Chebyshev nodes, drawn towards 0 by a power. They are Stieltjes
+functions, so all coefficients of rational functions come out positive and nothing cancels when they are summed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from mpmath import cos, digamma, log, loggamma, lu_solve, matrix, mp, mpf, pi, p
 
 Function = Callable[[mpf], mpf]
 GRID = 2000
-CROWDING = mpf(3) / 2  # of 1, 1.5, 2 and 3 the one with the smallest errors
 
 
 def remainder(w: mpf) -> mpf:
@@ -27,34 +26,62 @@ def slope(w: mpf) -> mpf:
     return z * z * (log(z) - 1 / (2 * z) - digamma(z))
 
 
-def rational(f: Function, numerator: int, denominator: int) -> tuple[list[mpf], list[mpf]]:
+def fall(t: mpf) -> mpf:
+    """How much the remainder falls from 1 to z = 1/t, divided by z - 1 and t."""
+    z = 1 / t
+    return (1 - log(2 * pi) / 2 - t * remainder(t * t)) / (t * (z - 1))
+
+
+def rational(f: Function, numerator: int, denominator: int, crowding: mpf) -> tuple[list[mpf], list[mpf]]:
     """The rational function of these degrees, through f at those nodes; ascending powers, 1 first below."""
     num_nodes = numerator + denominator + 1
-    nodes = [((1 + cos(pi * (2 * k + 1) / (2 * num_nodes))) / 2) ** CROWDING for k in range(num_nodes)]
+    nodes = [((1 + cos(pi * (2 * k + 1) / (2 * num_nodes))) / 2) ** crowding for k in range(num_nodes)]
     rows = [[w**j for j in range(numerator + 1)] + [-f(w) * w**j for j in range(1, denominator + 1)] for w in nodes]
     solved = list(lu_solve(matrix(rows), matrix([f(w) for w in nodes])))
     return solved[: numerator + 1], [mpf(1), *solved[numerator + 1 :]]
 
 
-def worst(f: Function, above: list[mpf], below: list[mpf]) -> mpf:
-    """The largest error of w^½·f(w), which is what is added, over a grid in z^-1."""
-    grid = [mpf(k) / GRID for k in range(1, GRID + 1)]
-    return max(t * abs(polyval(above[::-1], t * t) / polyval(below[::-1], t * t) - f(t * t)) for t in grid)
+def worst(f: Function, above: list[mpf], below: list[mpf], variable: Function, share: Function) -> mpf:
+    """The largest error of share·f, which is what is added, over a grid in t = 1/z; both are functions of t."""
+    grid = [mpf(k) / GRID for k in range(1, GRID)]
+    pairs = ((t, variable(t)) for t in grid)
+    return max(share(t) * abs(polyval(above[::-1], v) / polyval(below[::-1], v) - f(v)) for t, v in pairs)
+
+
+def square(t: mpf) -> mpf:
+    """The variable w."""
+    return t * t
+
+
+def itself(t: mpf) -> mpf:
+    """The variable t."""
+    return t
+
+
+def beside(t: mpf) -> mpf:
+    """What the fall is multiplied by: (z - 1)/z."""
+    return 1 - t
+
+
+# The powers are those with the smallest errors, of some between 1 and 3.
+FITS = (
+    ("remainder float32", remainder, (2, 3), "1.5", square, itself),
+    ("fall float32", fall, (5, 0), "1.2", itself, beside),
+    ("slope float32", slope, (3, 3), "1.5", square, itself),
+    ("remainder float64", remainder, (7, 7), "1.5", square, itself),
+    ("fall float64", fall, (7, 8), "1.75", itself, beside),
+    ("slope float64", slope, (8, 8), "1.5", square, itself),
+)
 
 
 def main() -> None:
     """Print what stands in ops/stirling.py."""
     mp.dps = 80
-    for name, f, degrees in (
-        ("remainder float32", remainder, (2, 3)),
-        ("slope float32", slope, (3, 3)),
-        ("remainder float64", remainder, (7, 7)),
-        ("slope float64", slope, (8, 8)),
-    ):
-        above, below = rational(f, *degrees)
-        print(name, "largest error", mp.nstr(worst(f, above, below), 3))
+    for name, f, degrees, crowding, variable, share in FITS:
+        above, below = rational(f, *degrees, mpf(crowding))
+        print(name, "largest error", mp.nstr(worst(f, above, below, variable, share), 3))
         for part in (above, below):
-            assert all(c > 0 for c in part)
+            assert len(below) == 1 or all(c > 0 for c in part)
             print("   ", ", ".join(repr(float(c)) for c in part))
 
 

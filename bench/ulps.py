@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import mpmath
 import torch
 from torch import Tensor
 
 DIGITS = 60
+LOWEST_EXPONENT = -930  # below, the second part of a number in two floats would be subnormal
+SMALLEST = 2.0**LOWEST_EXPONENT
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 Points = Callable[[torch.dtype, int, torch.Generator], tuple[Tensor, ...]]
 
@@ -60,7 +64,7 @@ def slope(function: Callable[..., Tensor], index: int = 0) -> Callable[..., Tens
 
 def ulp(magnitude: mpmath.mpf, dtype: torch.dtype) -> mpmath.mpf:
     """The distance of neighbouring numbers of the dtype at a magnitude."""
-    digits, lowest = _layout(dtype)
+    digits, lowest, _ = _layout(dtype)
     if magnitude == 0 or not mpmath.isfinite(magnitude):
         return mpmath.ldexp(1, lowest)
     exponent = mpmath.frexp(magnitude)[1]
@@ -81,38 +85,71 @@ def error(got: float, exact: object, unit: object, dtype: torch.dtype) -> float:
     return float(abs(mpmath.mpf(got) - want) / step)
 
 
+class Target(NamedTuple):
+    """One number that an answer is compared with."""
+
+    exact: object
+    unit: object
+    growth: float
+    dtype: torch.dtype
+    high: float  # the exact number in two parts, and the size of an ulp, for the differences that floats can hold
+    low: float
+    step: float  # 0 where they cannot
+
+    def off(self, got: float) -> float:
+        """How many times what is allowed an answer is off."""
+        if self.step and math.isfinite(got):
+            return abs(got - self.high - self.low) / self.step
+        return error(got, self.exact, self.unit, self.dtype) / self.growth
+
+
+def target(exact: object, unit: object, growth: object, dtype: torch.dtype) -> Target:
+    """What an answer is compared with; in floats where these are as good, which is nearly everywhere: it is faster."""
+    growth = float(growth)
+    unit = unit if isinstance(unit, mpmath.mpf) else mpmath.mpf(abs(unit))
+    high = float(exact) if isinstance(exact, mpmath.mpf) else 0.0
+    digits, lowest, top = _layout(dtype)
+    exponent = unit.exp + unit.bc
+    if unit.man == 0 or exponent < LOWEST_EXPONENT or not SMALLEST < abs(high) < top / 2:
+        return Target(exact, unit, growth, dtype, 0.0, 0.0, 0.0)
+    step = math.ldexp(1, max(exponent - digits, lowest))
+    return Target(exact, unit, growth, dtype, high, float(exact - high), step * growth)
+
+
 def worst(row: Row, answers: Mapping[str, Sequence[object]], points: Sequence[tuple], dtype: torch.dtype) -> dict:
     """The worst error of every function that answered."""
     found = {name: Worst(-1.0, None) for name in answers}
     with mpmath.workdps(DIGITS):
         for i, point in enumerate(points):
-            arguments = [_exactly(a) for a in point]
-            exact = row.exact(*arguments)
-            unit = exact if row.unit is None else row.unit(exact, *arguments)
-            growth = mpmath.mpf(1) if row.growth is None else row.growth(exact, *arguments)
+            targets = _targets(row, [_exactly(a) for a in point], dtype)
             for name, values in answers.items():
-                off = _largest(values[i], exact, unit, growth, dtype)
+                got = values[i] if isinstance(values[i], list) else [values[i]]
+                off = max(t.off(v) for t, v in zip(targets, got, strict=True))
                 if off > found[name].ulp:
                     found[name] = Worst(off, point[0] if len(point) == 1 else point)
     return found
 
 
-def _largest(got: object, exact: object, unit: object, growth: object, dtype: torch.dtype) -> float:
-    if not isinstance(got, list):
-        return error(got, exact, unit, dtype) / float(growth)
-    units, growths = (v if isinstance(v, list) else [v] * len(got) for v in (unit, growth))
-    return max(_largest(*each, dtype) for each in zip(got, exact, units, growths, strict=True))
+def _targets(row: Row, arguments: list, dtype: torch.dtype) -> list[Target]:
+    exact = row.exact(*arguments)
+    unit = exact if row.unit is None else row.unit(exact, *arguments)
+    growth = 1 if row.growth is None else row.growth(exact, *arguments)
+    if not isinstance(exact, list):
+        return [target(exact, unit, growth, dtype)]
+    units, growths = (v if isinstance(v, list) else [v] * len(exact) for v in (unit, growth))
+    return [target(*each, dtype) for each in zip(exact, units, growths, strict=True)]
 
 
 def _exactly(argument: object) -> object:
     return [_exactly(a) for a in argument] if isinstance(argument, list) else mpmath.mpf(argument)
 
 
-def _layout(dtype: torch.dtype) -> tuple[int, int]:
-    """Binary digits, and the exponent of the smallest number."""
+@functools.cache
+def _layout(dtype: torch.dtype) -> tuple[int, int, float]:
+    """Binary digits, the exponent of the smallest number, and the largest number."""
     info = torch.finfo(dtype)
     digits = 1 - round(math.log2(info.eps))
-    return digits, round(math.log2(info.smallest_normal)) - digits + 1
+    return digits, round(math.log2(info.smallest_normal)) - digits + 1, info.max
 
 
 # ------------------------------------------------------------------------------------------------ points
@@ -164,10 +201,10 @@ def vector_points(
     def points(dtype: torch.dtype, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         made = []
         for _ in range(arguments):
-            x = spread * torch.randn(max(count // 8, 8), length, generator=generator, dtype=torch.float64)
+            x = spread * torch.randn(max(count, 8), length, generator=generator, dtype=torch.float64)
             if scales:
-                _, lowest = _layout(dtype)
-                reach = math.log2(torch.finfo(dtype).max) - 4 - lowest
+                _, lowest, top = _layout(dtype)
+                reach = math.log2(top) - 4 - lowest
                 x = x * 2.0 ** (lowest + reach * torch.rand(len(x), 1, generator=generator, dtype=torch.float64))
             x = x * 2.0 ** (-mixed * torch.rand(x.shape, generator=generator, dtype=torch.float64))
             x[:4] = 0.0
@@ -178,16 +215,19 @@ def vector_points(
 
 
 def line(dtype: torch.dtype, count: int, generator: torch.Generator, low: float, high: float, *near: float) -> Tensor:
-    """Numbers of a dtype in [low, high], the ends included."""
+    """Numbers of a dtype in [low, high], the ends included; `count` of them or more where there are so many."""
     ends = torch.tensor([low, high, 0.0, *near], dtype=dtype)
     if torch.finfo(dtype).bits == 16:
         x = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
         if count < len(x) // 8:  # a quick look
             x = torch.cat([x[torch.randint(len(x), (count,), generator=generator)], ends])
-    else:
-        x = torch.cat([_binades(dtype, count // 2, generator), _evenly(dtype, count // 2, generator, low, high)])
-        x = torch.cat([x, *(_neighbours(e, count // 50, generator) for e in ends), ends])
-    return x[(x >= low) & (x <= high)]
+        return x[(x >= low) & (x <= high)]
+    special = torch.cat([*(_neighbours(e, count // 50, generator) for e in ends), ends])
+    drawn = ends[:0]
+    while len(drawn) < count:
+        more = torch.cat([_binades(dtype, count // 2, generator), _evenly(dtype, count // 2, generator, low, high)])
+        drawn = torch.cat([drawn, more[(more >= low) & (more <= high)]])
+    return torch.cat([drawn[:count], special[(special >= low) & (special <= high)]])
 
 
 def _binades(dtype: torch.dtype, count: int, generator: torch.Generator) -> Tensor:

@@ -6,10 +6,11 @@ import torch
 from mpmath import mp
 from torch import Tensor
 from torch.distributions import Bernoulli, kl_divergence
-from ulps import Points, Row, line, slope
+from ulps import Points, Row, line, peer, slope
 
 from evenkeel import ops
 
+TORCHMETRICS = peer("torchmetrics.functional", "kl_divergence")
 WIDE = ("float32", "float64")
 
 
@@ -29,7 +30,7 @@ def rows_near_and_far(length: int) -> Points:
     """Rows of logits; the second one of a pair a little, or far, beside the first."""
 
     def points(dtype: torch.dtype, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        rows = max(count // 8, 8)
+        rows = max(count, 8)
         a = 4 * torch.randn(rows, length, generator=generator, dtype=torch.float64)
         apart = 10.0 ** (1 - 9 * torch.rand(rows, 1, generator=generator, dtype=torch.float64))
         b = a.to(dtype).double() + apart * torch.randn(rows, length, generator=generator, dtype=torch.float64)
@@ -85,6 +86,10 @@ def rounded_logs(exact: object, a: list, b: list) -> object:
 def naive_categorical(a: Tensor, b: Tensor) -> Tensor:
     log_p, log_q = torch.log_softmax(a, -1), torch.log_softmax(b, -1)
     return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def torchmetrics_categorical(a: Tensor, b: Tensor) -> Tensor:
+    return TORCHMETRICS(torch.log_softmax(a, -1), torch.log_softmax(b, -1), log_prob=True, reduction="none")
 
 
 def torch_bernoulli(a: Tensor, b: Tensor) -> Tensor:
@@ -154,7 +159,7 @@ ROWS = [
         rows_near_and_far(6),
         8,
         8,
-        {"naive": naive_categorical},
+        {"naive": naive_categorical, "torchmetrics": TORCHMETRICS and torchmetrics_categorical},
         unit=rounded_logs,
         dtypes=WIDE,
     ),

@@ -26,7 +26,8 @@ def xlogy(x: object, y: object) -> object:
 def probabilities_of(x: list) -> list:
     top = max(x)
     weights = [mp.exp(v - top) for v in x]
-    return [w / mp.fsum(weights) for w in weights]
+    total = mp.fsum(weights)
+    return [w / total for w in weights]
 
 
 def entropy(p: list) -> object:

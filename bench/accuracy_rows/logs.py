@@ -33,6 +33,19 @@ def logistic(x: object) -> object:
     return 1 / (1 + mp.exp(-x)) if x > 0 else mp.exp(x) / (1 + mp.exp(x))
 
 
+def log_softplus(x: object) -> object:
+    return mp.ninf if x == mp.ninf else mp.log(log1pexp(x))
+
+
+def log_softplus_slope(x: object) -> object:
+    return mp.mpf(x < 0) if mp.isinf(x) else logistic(x) / log1pexp(x)
+
+
+def or_one(exact: object, _x: object) -> object:
+    """The result passes through 0."""
+    return max(abs(exact), 1)
+
+
 def difference(a: object, b: object) -> object:
     return mp.zero if a == b else a - b
 
@@ -105,6 +118,25 @@ ROWS = [
         1,
         3,
         {"torch.sigmoid": torch.sigmoid, "F.softplus": slope(F.softplus)},
+    ),
+    Row(
+        "log_softplus, in ulp of max(1, abs)",
+        ops.log_softplus,
+        log_softplus,
+        elementwise_points(-INF, INF, math.log(math.e - 1), -80.0),
+        1,
+        3,
+        {"naive log(F.softplus)": lambda x: torch.log(F.softplus(x))},
+        unit=or_one,
+    ),
+    Row(
+        "log_softplus slope",
+        slope(ops.log_softplus),
+        log_softplus_slope,
+        elementwise_points(-INF, INF, math.log(math.e - 1), -80.0),
+        1,
+        4,
+        {"naive log(F.softplus)": slope(lambda x: torch.log(F.softplus(x)))},
     ),
     Row(
         "logaddexp / (1 + d/2)",

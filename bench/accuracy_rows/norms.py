@@ -91,7 +91,8 @@ ROWS = [
         {
             "naive x/norm": lambda x: x / x.square().sum(-1, keepdim=True).sqrt(),
             "F.normalize": lambda x: F.normalize(x, dim=-1),
-            "LPIPS": peer("lpips", "normalize_tensor"),
+            "LPIPS' formula": lambda x: x / (x.square().sum(-1, keepdim=True).sqrt() + 1e-10),
+            "MONAI": peer("monai.losses.perceptual", "normalize_tensor"),
         },
     ),
     Row(

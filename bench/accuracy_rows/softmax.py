@@ -18,8 +18,9 @@ def weights(x: list) -> list:
 
 
 def softmax(x: list) -> list:
-    total = mp.fsum(weights(x))
-    return [w / total for w in weights(x)]
+    each = weights(x)
+    total = mp.fsum(each)
+    return [w / total for w in each]
 
 
 def log_softmax(x: list) -> list:

@@ -16,8 +16,12 @@ _RUNPY = ("<frozen runpy>", runpy.__file__)
 _OURS = f"{Path(__file__).parent}{os.sep}"
 
 
-def run_as_main(target: str, arguments: Sequence[str], *, as_module: bool) -> None:
+def run_as_main(
+    target: str, arguments: Sequence[str], *, as_module: bool, read: Callable[[Path], bytes] = Path.read_bytes
+) -> None:
     """Execute a script's path or a module's name with `sys.argv` and `sys.path` as Python itself would set them.
+
+    `read` gives a script's text; modules are found as Python finds them.
 
     Raises whatever the program raises, SystemExit included.
     """
@@ -32,7 +36,7 @@ def run_as_main(target: str, arguments: Sequence[str], *, as_module: bool) -> No
     main = types.ModuleType("__main__")
     main.__dict__.update(__file__=str(path), __builtins__=builtins, __spec__=None, __cached__=None)
     sys.modules["__main__"] = main
-    code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    code = compile(read(path), str(path), "exec", dont_inherit=True)
     exec(code, main.__dict__)  # noqa: S102  running the user's program is the purpose
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
+from evenkeel.capsule.surroundings import Beginning
+from evenkeel.casefile.changes import Changes, all_changes, gentle_changes, no_changes
 from evenkeel.core.errors import NOTHING_SUPERVISED_STATUS, TrainingStopped
 from evenkeel.core.events import RunEnded, RunStarted
 from evenkeel.core.settings import RunSettings
 from evenkeel.dist.launch import launched
+from evenkeel.guard.belongings import FirstLook
+from evenkeel.guard.capsules import Capsules
 from evenkeel.guard.guarded import GuardedLoop
 from evenkeel.guard.incidents import Record
 from evenkeel.guard.loop import Loop
@@ -16,7 +20,7 @@ from evenkeel.guard.together import Together
 from evenkeel.journal.writer import Journal, journal_path
 from evenkeel.locate.modules import living_roots
 from evenkeel.program import exit_status, run_as_main, without_our_frames
-from evenkeel.rerun import Rerun
+from evenkeel.rerun.rerun import Rerun
 from evenkeel.step.hooks import listening
 
 
@@ -29,15 +33,20 @@ def supervise(settings: RunSettings) -> int:
     settings.out.mkdir(parents=True, exist_ok=True)
     started = launched()
     ranks = Together(living_roots)
+    first_look = FirstLook(living_roots, living_roots)
+    loop = Loop(first_look, settings.check_parameters)
     with Journal(journal_path(settings.out, started.rank)) as journal:
         record = Record(
             out=settings.out,
             journal=journal,
             ranks=ranks,
             command=settings.command,
-            elsewhere=Rerun.of(settings) if started.size == 1 else None,
+            elsewhere=Rerun(settings) if started.size == 1 else None,
+            changes=_changes(settings),
+            fix_preview=settings.fix_preview,
+            capsules=Capsules(loop, first_look, Beginning.of_run(settings), settings.capsule),
         )
-        guarded = GuardedLoop(Loop(living_roots, settings.check_parameters), record, settings.policy)
+        guarded = GuardedLoop(loop, record, settings.policy)
         journal.write(RunStarted(command=settings.command, time_s=time.time(), rank=started.rank))
         status = 1  # what Python ends with when the program raises
         try:
@@ -49,6 +58,13 @@ def supervise(settings: RunSettings) -> int:
         print(_NOTHING.format(settings.target), file=sys.stderr)  # noqa: T201  a sentence for the person at the terminal
         return NOTHING_SUPERVISED_STATUS
     return status
+
+
+def _changes(settings: RunSettings) -> Changes:
+    """A program that is stopped anyway may be asked to bear more than one that goes on."""
+    if not settings.experiments:
+        return no_changes
+    return all_changes if settings.policy.name == "stop" else gentle_changes
 
 
 _NOTHING = (

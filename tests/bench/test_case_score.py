@@ -42,6 +42,11 @@ def incident(script: Path, **changes: object) -> dict:
         "origin": {**origin, **changes},
         "cause": {"family": "range"},
         "reproduced": True,
+        "experiments": [
+            {"name": "stable form: two-pass std", "healthy": True},
+            {"name": "step in float64", "healthy": False},
+        ],
+        "advice": [{"text": "Take std.", "diff": "--- a/u36_silog.py"}],
     }
 
 
@@ -80,6 +85,16 @@ def test_a_wrong_statement_is_marked_wrong_alone(tmp_path: Path, change: dict, w
     assert {aspect for aspect, mark in marks.items() if not mark} == wrong
 
 
+def test_a_remedy_is_an_experiment_that_was_healthy(tmp_path: Path) -> None:
+    """The right name with a bad outcome earns nothing, nor does another remedy, nor advice without a patch."""
+    told = incident(SILOG)
+    told["experiments"][0]["healthy"] = False
+    told["experiments"].append({"name": "without samples", "healthy": True})
+    told["advice"][0]["diff"] = None
+    marks = marks_of(tmp_path, told)
+    assert {aspect for aspect, mark in marks.items() if not mark} == {"remedy", "patch"}
+
+
 @pytest.mark.parametrize("name", ["aten._softmax.default", "aten::_softmax", "_softmax", "Softmax", "softmax_"])
 def test_spellings_of_an_operation_are_one(name: str) -> None:
     """Overloads, in-place and private marks and autograd's capitals do not matter."""
@@ -104,7 +119,7 @@ def test_the_bars_are_held_against_the_cases_that_become_nonfinite() -> None:
     assert [figures[group]["line"]["asked"] for group in ("all", "nonfinite")] == [2, 1]
     missed = score.shortfalls(figures)
     assert [sentence.split()[0] for sentence in missed] == list(score.BARS)
-    assert len(missed) == 6
+    assert len(missed) == 8
 
 
 def test_a_miss_is_explained() -> None:

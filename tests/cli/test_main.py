@@ -23,7 +23,8 @@ def test_help_lists_every_command() -> None:
     """Each with its first sentence."""
     done = evenkeel_command("--help")
     assert done.returncode == 0
-    assert set(COMMANDS) == {"run", "explain"}
+    assert set(COMMANDS) == {"run", "replay", "explain"}
+    assert "Run a captured failing step again" in done.stdout
     assert "Supervise an unmodified training script" in done.stdout
     assert "Print the manual page of a cause" in done.stdout
 
@@ -43,7 +44,9 @@ def test_a_wrong_command_line_ends_with_status_2(arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["explain"], ["run", "missing.py"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["replay", "--help"], ["explain"], ["run", "missing.py"]]
+)
 def test_torch_is_not_loaded_before_a_program_is_supervised(arguments: list[str]) -> None:
     """Help, manual pages and usage errors come at once."""
     done = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=True)

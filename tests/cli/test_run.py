@@ -52,6 +52,12 @@ def test_every_option() -> None:
     assert (found.policy, found.check_parameters) == (skip(at_most=7), every(5))
 
 
+def test_a_patch_is_a_file_only_when_it_is_asked_for() -> None:
+    """Nothing else of the run depends on it."""
+    assert not settings("--out", "o", "train.py").fix_preview
+    assert settings("--out", "o", "--fix-preview", "train.py").fix_preview
+
+
 def test_the_directory_is_absolute(project: Path) -> None:
     """A script may change directory."""
     assert settings("--out", "deep/er", "train.py").out == project / "deep" / "er"

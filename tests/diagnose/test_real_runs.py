@@ -454,7 +454,7 @@ def supervised(program: str, directory: Path) -> dict[str, Any]:
     script.write_text(program)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("COV_", "PYTEST_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "evenkeel", "run", "--out", str(out), str(script)],
+        [sys.executable, "-m", "evenkeel", "run", "--no-experiments", "--out", str(out), str(script)],
         env={**environment, "OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

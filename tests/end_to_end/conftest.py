@@ -48,8 +48,19 @@ def run_python(*arguments: str | Path, cwd: Path = SCRIPTS, **extra: str) -> Fin
 
 
 def run_supervised(*arguments: str | Path, out: Path, cwd: Path = SCRIPTS, **extra: str) -> Finished:
-    """`evenkeel run --out OUT ARGUMENTS`."""
+    """`evenkeel run --out OUT ARGUMENTS`; a bad step is explained, and nothing is tried on it."""
+    return run_python("-m", "evenkeel", "run", "--no-experiments", "--out", out, *arguments, cwd=cwd, **extra)
+
+
+def run_with_experiments(*arguments: str | Path, out: Path, cwd: Path = SCRIPTS, **extra: str) -> Finished:
+    """The same, as users run it."""
     return run_python("-m", "evenkeel", "run", "--out", out, *arguments, cwd=cwd, **extra)
+
+
+@pytest.fixture(scope="session")
+def with_experiments() -> Callable[..., Finished]:
+    """`with_experiments("script.py", out=directory)`."""
+    return run_with_experiments
 
 
 @pytest.fixture(scope="session")

@@ -6,17 +6,12 @@ be named ends with the fault's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
+from tests.grid.fault import BACK, BATCH, of
 from torch import Tensor
 from torch.nn import functional as F
 
 INF = torch.inf
-Loss = Callable[[Tensor, Tensor], Tensor]
-WIDE, BRAIN = "float32", "bfloat16"
 
 
 def log(u: Tensor, on: Tensor) -> Tensor:
@@ -214,29 +209,6 @@ def half_gradient(u: Tensor, on: Tensor) -> Tensor:
     return (wide * (1.0 + 1e6 * (1 - on))).mean()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A loss and what is to be said when it fails."""
-
-    loss: Loss
-    cause: str
-    phase: Literal["forward", "backward"] = "forward"
-    precisions: tuple[str, ...] = (WIDE, BRAIN)  # of the model; bfloat16 under autocast
-    is_of_sample: bool = True  # else of the batch as a whole
-
-    @property
-    def name(self) -> str:
-        """The name of the loss."""
-        return self.loss.__name__
-
-
-def of(cause: str, loss: Loss, **more: object) -> Fault:
-    """A row of the table."""
-    return Fault(cause=cause, loss=loss, **more)  # type: ignore[arg-type]
-
-
-BACK = {"phase": "backward"}
-BATCH = {"is_of_sample": False}
 FAULTS = [
     of("log_of_nonpositive", log),
     of("division_by_zero", division),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
+from tests.grid.fault import THREE
+from tests.grid.models import MODELS
+from tests.grid.repeated import GROWING, STEEP
+from tests.grid.wrapped import Flipping, Standardised, Taught, compiled_classifier, compiled_distance, frozen
 from torch import Tensor, nn
 
+FEW = {name: MODELS[name] for name in THREE}
 Batches = list[tuple[Tensor, Tensor]]
 Loss = Callable[[nn.Module, Tensor], Tensor]
 
@@ -30,18 +34,6 @@ def fourth_power(net: nn.Module, x: Tensor) -> Tensor:
     """A loss that grows fast with the weights, whatever bounds the output of the model."""
     size = torch.stack([p.float().square().mean() for p in net.parameters()]).sum()
     return net(x).float().mean() * size.square()
-
-
-class Taught(nn.Module):
-    """A model and a slow copy of it, which no optimizer updates."""
-
-    def __init__(self, student: nn.Module) -> None:
-        super().__init__()
-        self.student = student
-        self.teacher = copy.deepcopy(student)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.student(x)
 
 
 def distilled(net: nn.Module, x: Tensor) -> Tensor:
@@ -72,6 +64,7 @@ class Run:
     loss: Loss = ordinary
     spoil: Callable[[Batches], None] = unspoiled
     after: Callable[[nn.Module, int], None] = nothing  # called after each step; -1: before the first
+    models: Mapping[str, Callable[[], nn.Module]] = field(default_factory=lambda: MODELS)
     build: Callable[[nn.Module], nn.Module] = lambda model: model
     clip: float | None = None
     rate: float = 1e-3
@@ -122,6 +115,48 @@ def squared(net: nn.Module, x: Tensor) -> Tensor:
     return (net(x).float() * x.square().mean(dim=1)).mean()
 
 
+def spoiled_statistics(net: nn.Module, step: int) -> None:
+    """The loop itself writes a NaN into the running variance."""
+    if step == 1:
+        net.norm.running_var[2] = torch.nan
+
+
+def longer(net: nn.Module, step: int) -> None:
+    """From step 2 on the sequences are long."""
+    if step == 1:
+        net.num_repetitions = 60
+
+
+def small(net: nn.Module, x: Tensor) -> Tensor:
+    """A loss that no large state overflows."""
+    return net(x).float().abs().log1p().mean()
+
+
+def energy(net: nn.Module, x: Tensor) -> Tensor:
+    """The square of what comes out."""
+    return net(x).float().square().mean()
+
+
+def flipped_output(net: nn.Module, step: int) -> None:
+    """It happens in step 2, and not when step 2 comes again."""
+    net.flips_output = step == 1
+
+
+def flipped_gradient(net: nn.Module, step: int) -> None:
+    """The same in backward."""
+    net.flips_gradient = step == 1
+
+
+def likelihood(net: nn.Module, x: Tensor) -> Tensor:
+    """Every sample is of the first class."""
+    return -net(x)[:, 0].mean()
+
+
+def average(net: nn.Module, x: Tensor) -> Tensor:
+    """The mean of what comes out."""
+    return net(x).mean()
+
+
 RUNS = [
     Run(name="NaN", cause="nonfinite_input", phase="data", step=2, spoil=value_of_sample(torch.nan), samples=(1,)),
     Run(name="inf", cause="nonfinite_input", phase="data", step=2, spoil=value_of_sample(torch.inf), samples=(1,)),
@@ -152,4 +187,36 @@ RUNS = [
         spoil=heavy_sample(8, 3e11), clip=1.0,
     ),
     Run(name="too large", cause="step_too_large", phase="forward", step=None, loss=fourth_power, rate=1e3),
+    Run(
+        name="variance beyond float32", cause="poisoned_buffer", phase="forward", step=2, models=FEW, loss=energy,
+        build=Standardised, spoil=value_of_sample(1e25),
+    ),
+    Run(
+        name="statistics", cause="poisoned_buffer", phase="state", step=2, models=FEW, build=frozen,
+        after=spoiled_statistics,
+    ),
+    Run(
+        name="growing state", cause="recurrent_growth", phase="forward", step=2, models=GROWING, loss=small,
+        after=longer, rate=1e-12,
+    ),
+    Run(
+        name="growing gradient", cause="recurrent_growth", phase="backward", step=2, models=STEEP, loss=energy,
+        after=longer, rate=1e-14,
+    ),
+    Run(
+        name="flipped bit", cause="not_reproduced", phase="forward", step=2, models=FEW, build=Flipping,
+        after=flipped_output, comes_again=False,
+    ),
+    Run(
+        name="flipped bit in backward", cause="not_reproduced", phase="backward", step=2, models=FEW,
+        build=Flipping, after=flipped_gradient, comes_again=False,
+    ),
+    Run(
+        name="compiled", cause="compiled_only", phase="forward", step=2, models=FEW,
+        build=compiled_classifier, loss=likelihood, spoil=value_of_sample(1e3),
+    ),
+    Run(
+        name="compiled backward", cause="compiled_only", phase="backward", step=2, models=FEW,
+        build=compiled_distance, loss=average, spoil=value_of_sample(0.0),
+    ),
 ]  # fmt: skip

@@ -1,4 +1,6 @@
-"""Optimizers that go bad by themselves, in three unlike models: traced in a child process, from the start."""
+"""Updates at fault, in three unlike models each, under `evenkeel run`; with one thing right all are healthy."""
+
+from __future__ import annotations
 
 import json
 import os
@@ -8,59 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.grid.updates import BEGIN, MODEL, UPDATES, Update
 
 HERE = Path(__file__).parent
 TIME_LIMIT_S = 80.0
-BEGIN = """
-import sys
-sys.path.insert(0, {folder!r})
-import torch
-from models import MODELS
-torch.manual_seed(0)
-model = MODELS[{model!r}]()
-"""
-CENTRED = """
-optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-3, alpha=0.5, centered={centred})
-slopes = [100 * torch.rand_like(p) for p in model.parameters()]
-for step in range(40):
-    loss = sum((p * slope).sum() for p, slope in zip(model.parameters(), slopes))
-    optimizer.zero_grad(); loss.backward(); optimizer.step()
-"""
-IN_HALF = """
-model = model.half()
-optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, eps={eps})
-for step in range(4):
-    loss = 0.01 * model(torch.randn(16, 6).half()).float().square().mean()
-    optimizer.zero_grad(); loss.backward(); optimizer.step()
-"""
-LOADED = """
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-saved = optimizer.state_dict()
-for index, p in enumerate(model.parameters()):
-    saved["state"][index] = {{
-        "step": torch.tensor(100.0), "exp_avg": torch.full_like(p, {value}), "exp_avg_sq": torch.ones_like(p)
-    }}
-optimizer.load_state_dict(saved)
-for step in range(3):
-    loss = model(torch.randn(16, 6)).square().mean()
-    optimizer.zero_grad(); loss.backward(); optimizer.step()
-"""
-FAULTS = {
-    "centred": (CENTRED, {"centred": True}, {"centred": False}, ("EK254", "dynamics", "optimizer")),
-    "in half": (IN_HALF, {"eps": 1e-8}, {"eps": 1e-3}, ("EK273", "precision", "optimizer")),
-    "loaded": (LOADED, {"value": "float('nan')"}, {"value": 0.0}, ("EK264", "state", "state")),
-}
-MODELS = ("perceptron", "transformer", "graph")
+CELLS = [(update, model) for update in UPDATES for model in update.models]
 
 
 def run(program: str, directory: Path) -> tuple[int, Path]:
     """A program under `evenkeel run`: its exit status, and where the run was written."""
-    directory.mkdir()
     script, out = directory / "program.py", directory / "out"
-    script.write_text(program)
+    script.write_text(BEGIN.format(folder=str(HERE)) + program)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("COV_", "PYTEST_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "evenkeel", "run", "--out", str(out), str(script)],
+        [sys.executable, "-m", "evenkeel", "run", "--no-experiments", "--out", str(out), str(script)],
         env={**kept, "OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -71,15 +34,28 @@ def run(program: str, directory: Path) -> tuple[int, Path]:
     return done.returncode, out
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("fault", FAULTS)
-def test_update_at_fault_is_named(fault: str, model: str, tmp_path: Path) -> None:
-    """Code, family and phase; the same program with one thing right is healthy."""
-    text, bad, good, expected = FAULTS[fault]
-    begin = BEGIN.format(folder=str(HERE), model=model)
-    status, out = run(begin + text.format(**bad), tmp_path / "bad")
+def test_the_table_is_whole() -> None:
+    """Five programs in three models."""
+    assert (len(UPDATES), len(CELLS)) == (5, 15)
+    assert len({update.name for update in UPDATES}) == len(UPDATES)
+
+
+@pytest.mark.parametrize(("update", "model"), CELLS, ids=[f"{update.name}-{model}" for update, model in CELLS])
+def test_update_at_fault_is_named(update: Update, model: str, tmp_path: Path) -> None:
+    """Cause and phase."""
+    status, out = run(MODEL.format(model=model) + update.program.format(**update.bad), tmp_path)
     assert status == 3
     told: dict[str, Any] = json.loads((out / "incident.json").read_text())
     assert told["reproduced"]
-    assert (told["cause"]["code"], told["cause"]["family"], told["phase"]) == expected, told["cause"]["text"]
-    assert run(begin + text.format(**good), tmp_path / "good")[0] == 0
+    assert (told["cause"]["class"], told["phase"]) == (update.cause, update.phase), told["cause"]["text"]
+
+
+@pytest.mark.parametrize("model", sorted({model for _, model in CELLS}))
+def test_right_updates_are_healthy(model: str, tmp_path: Path) -> None:
+    """All programs of a model, with one thing right in each, in one run."""
+    chosen = [update for update in UPDATES if model in update.models]
+    assert chosen
+    status, out = run(
+        "".join(MODEL.format(model=model) + update.program.format(**update.good) for update in chosen), tmp_path
+    )
+    assert (status, list(out.rglob("incident*"))) == (0, [])

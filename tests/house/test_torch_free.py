@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ENTRANCES = ("evenkeel", "evenkeel.cli.main", "evenkeel.cli.explain")
-ROOMS = ("evenkeel.core", "evenkeel.journal", "evenkeel.diagnose", "evenkeel.report")
+ROOMS = ("evenkeel.core", "evenkeel.journal", "evenkeel.diagnose", "evenkeel.patch", "evenkeel.report")
 
 # Runs in a fresh interpreter: this one may have loaded torch for another test.
 PROBE = """

@@ -56,6 +56,11 @@ def preconditioned(sigma: Tensor) -> Tensor:
     return torch.stack(ops.edm_preconditioning(sigma, 0.5))
 
 
+def decoupled(t: Tensor) -> Tensor:
+    """All five coefficients."""
+    return torch.stack(ops.decoupled_preconditioning(t, 0.5))
+
+
 LOSS_OPERATIONS = [
     Operation("poisson_log_prob", lambda r: ops.poisson_log_prob(counts(r), r), ONE),
     Operation("negative_binomial_log_prob", lambda m, t: ops.negative_binomial_log_prob(counts(m), m, t), TWO),
@@ -87,5 +92,7 @@ LOSS_OPERATIONS = [
     Operation("cox_partial_likelihood breslow", survival("breslow"), ONE),
     Operation("cox_partial_likelihood efron", survival("efron"), ONE),
     Operation("edm_preconditioning", preconditioned, uniform(0.1, 3, (3, 4))),
+    Operation("decoupled_preconditioning", decoupled, uniform(0.1, 0.9, (3, 4))),
+    Operation("decoupled_target", lambda x, e: ops.decoupled_target(x, e, torch.tensor(0.3), 0.5), TWO),
     Operation("velocity_of", lambda x, e: ops.velocity_of(x, e, torch.tensor(0.6), torch.tensor(0.8)), TWO),
 ]

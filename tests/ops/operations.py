@@ -79,6 +79,7 @@ def root(x: Tensor) -> Tensor:
 OPERATIONS = [
     Operation("log1mexp", ops.log1mexp, uniform(-3, -0.1, (3, 4))),
     Operation("log1pexp", ops.log1pexp, ROWS),
+    Operation("log_softplus", ops.log_softplus, ROWS),
     Operation("logaddexp", ops.logaddexp, VECTORS),
     Operation("logsubexp", ops.logsubexp, apart),
     Operation("log_tanh_derivative", ops.log_tanh_derivative, ROWS),

@@ -52,6 +52,38 @@ def test_log1pexp_does_not_turn_into_the_identity() -> None:
     assert ops.log1pexp(x).item() - 20.5 == pytest.approx(math.exp(-20.5), rel=1e-5)
 
 
+def test_log_softplus_at_its_edges() -> None:
+    """Far below it is x itself, at 0 log log 2, far above log x, with the slopes 1, 1/(2·log 2) and 0."""
+    value, slope = at(ops.log_softplus, [-INF, -1e30, 0.0, 1e30, INF, NAN], dtype=torch.float64)
+    assert same(value[:2] + value[4:], [-INF, -1e30, INF, NAN])
+    assert value[2:4] == pytest.approx([math.log(math.log(2)), math.log(1e30)])
+    assert same(slope[:2] + slope[4:], [1.0, 1.0, 0.0, NAN])
+    assert slope[2:4] == pytest.approx([0.5 / math.log(2), 1e-30])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_log_softplus_where_softplus_is_zero(dtype: torch.dtype) -> None:
+    """Below -800 no dtype holds exp(x): the logarithm of softplus is -inf with a slope of nan, ours x with slope 1."""
+    assert at(ops.log_softplus, [-800.0], dtype=dtype) == ([-800.0], [1.0])
+    value, slope = at(lambda x: torch.log(torch.nn.functional.softplus(x)), [-800.0], dtype=dtype)
+    assert value == [-INF]
+    assert math.isnan(slope[0])
+
+
+def test_second_derivatives_of_log_softplus() -> None:
+    """They are finite on both sides, and at 0, where the formula changes, those of the function."""
+    log2 = math.log(2)
+    got = second(ops.log_softplus, [-1e4, -200.0, 0.0, 200.0])[0]
+    assert got == pytest.approx([0.0, 0.0, 0.25 / log2 - 0.25 / log2**2, -1 / 200**2], abs=1e-30)
+
+
+@given(st.floats(-60, 60))
+def test_log_softplus_is_the_logarithm_of_log1pexp(x: float) -> None:
+    """Wherever that is a number."""
+    at_x = torch.tensor(x, dtype=torch.float64)
+    torch.testing.assert_close(ops.log_softplus(at_x), torch.log(ops.log1pexp(at_x)), rtol=1e-14, atol=1e-15)
+
+
 def test_logaddexp_has_a_neutral_element() -> None:
     """-inf added changes nothing, and the gradient is that of the other one."""
     value, by_a, by_b = at(ops.logaddexp, [-INF, -INF, 2.0], [-INF, 2.0, -INF])

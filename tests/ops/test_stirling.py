@@ -8,7 +8,7 @@ import torch
 from mpmath import mp, mpf
 
 from evenkeel.ops.log_excess import log_quotient, scaled_log_excess
-from evenkeel.ops.stirling import HALF_LOG_2PI, remainder, remainder_from_one, scaled_slope
+from evenkeel.ops.stirling import HALF_LOG_2PI, fall_per_count, remainder, remainder_from_one, scaled_slope
 
 DTYPES = [torch.float32, torch.float64]
 POINTS = torch.cat([torch.logspace(-8, 12, 301, dtype=torch.float64), torch.linspace(0.5, 3, 101, dtype=torch.float64)])
@@ -41,6 +41,22 @@ def test_remainder(dtype: torch.dtype) -> None:
     above = z[z >= 1]
     assert worst(remainder_from_one(above), exact_remainder, above, lambda _z: 0.5) <= 1
     assert remainder_from_one(torch.tensor(torch.inf, dtype=dtype)) == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_fall_per_count(dtype: torch.dtype) -> None:
+    """Times the count it is how much of the remainder is gone: half an ulp of 1; at the end of its range, all of it."""
+    t = POINTS[POINTS > 1].reciprocal().to(dtype)
+    got = fall_per_count(t)
+
+    def exact(t: mpf) -> mpf:
+        return (exact_remainder(mpf(1)) - exact_remainder(1 / t)) / (1 / t - 1)
+
+    at_inf = fall_per_count(torch.tensor(0.0, dtype=dtype))
+    assert worst(got, exact, t, lambda t: 0.5 * t / (1 - t) + 2 * exact(t)) <= 1
+    assert at_inf == 0
+    small = torch.tensor([1e-20], dtype=dtype)
+    assert (fall_per_count(small) / small).item() == pytest.approx(1 - HALF_LOG_2PI, rel=5e-7)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -149,3 +149,11 @@ def test_text_stands_out_from_its_background(incident: Incident, theme: str) -> 
     for ink, back in pairs:
         lighter, darker = sorted((luminance(palette[ink]), luminance(palette[back])), reverse=True)
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (ink, back)
+
+
+def test_the_diff_is_shown_by_line(incident: Incident) -> None:
+    """What goes and what comes, as text."""
+    diff = "--- a/t.py\n+++ b/t.py\n@@ -1 +1 @@\n-x = '<b>'\n+x = '<i>'\n"
+    page = Page(render(replace(incident, advice=(replace(incident.advice[0], diff=diff),))))
+    assert [page.count("span", kind) for kind in ("file", "where", "minus", "plus")] == [2, 1, 1, 1]
+    assert "-x = '<b>'\n+x = '<i>'" in page.text

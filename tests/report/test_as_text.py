@@ -101,3 +101,17 @@ def test_a_step_that_could_not_be_repeated_is_told(bare: Incident) -> None:
     assert "step 0: the gradient of head.weight is not finite, and 1 more" in text
     assert "was not found" in text
     assert "not reproduced (the loop takes its data in its own way)" in text
+
+
+def test_a_diff_is_coloured_by_line(incident: Incident) -> None:
+    """Green comes, red goes; headers are neither."""
+    diff = "--- a/t.py\n+++ b/t.py\n@@ -1 +1 @@\n-old\n+new\n"
+    text = printed(replace(incident, advice=(replace(incident.advice[0], diff=diff),)), 80, color=True)
+    assert "\x1b[31m-old" in text
+    assert "\x1b[32m+new" in text
+    assert "\x1b[1m--- a/t.py" in text
+
+
+def test_the_patch_is_among_the_files(incident: Incident) -> None:
+    """So that it is found."""
+    assert "evenkeel-runs/x/fix.patch" in printed(replace(incident, patch="evenkeel-runs/x/fix.patch"), 80)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from evenkeel.core.case import Origin, Symptom
-from evenkeel.core.incident import Incident
+from evenkeel.core.incident import Advice, Incident
 from evenkeel.core.operation import Leaf, Operation
 from evenkeel.core.stats import TensorStats
 from evenkeel.report import summary
@@ -103,3 +103,18 @@ def test_advice_falls_back_on_the_likeliest_cause(incident: Incident, bare: Inci
     assert item.text == incident.causes[0].advice
     assert summary.verified(item) == "not tried on this step"
     assert summary.advice(bare) == ()
+
+
+def test_each_line_of_a_diff_with_what_it_is() -> None:
+    """Headers are no changes; a line may hold what elsewhere ends one."""
+    diff = "--- a/t.py\n+++ b/t.py\n@@ -1,2 +1,2 @@\n same\x0c line\n-old\r\n+new\r\n\\ No newline at end of file\n"
+    assert list(summary.diff_lines(Advice(text="", diff=diff))) == [
+        ("file", "--- a/t.py"),
+        ("file", "+++ b/t.py"),
+        ("where", "@@ -1,2 +1,2 @@"),
+        ("same", " same\x0c line"),
+        ("minus", "-old"),
+        ("plus", "+new"),
+        ("same", "\\ No newline at end of file"),
+    ]
+    assert list(summary.diff_lines(Advice(text=""))) == []

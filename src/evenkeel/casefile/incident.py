@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from evenkeel.casefile.entering import bad_parameters, batch_of_storage, known_s
 from evenkeel.casefile.scene import Replay, Scene
 from evenkeel.casefile.terms import carrying, terms_of
 from evenkeel.core.case import Case, Origin, Term
+from evenkeel.core.cause import Cause
 from evenkeel.core.incident import Advice, Incident
 from evenkeel.core.operation import Operation, Phase
 from evenkeel.detect.nonfinite import Sighting
@@ -58,11 +60,16 @@ def explained(case: Case, *, how: str, command: str) -> Incident:
     return Incident(
         case=case,
         causes=causes,
-        advice=tuple(Advice(text=cause.advice) for cause in causes[:_MOST_ADVICE]),
+        advice=advice_of(causes),
         command=command,
         how_replayed=how,
         environment=environment(),
     )
+
+
+def advice_of(causes: Sequence[Cause]) -> tuple[Advice, ...]:
+    """What the likeliest of them advise."""
+    return tuple(Advice(text=cause.advice) for cause in causes[:_MOST_ADVICE])
 
 
 def environment() -> tuple[tuple[str, str], ...]:

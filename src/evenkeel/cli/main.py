@@ -12,10 +12,13 @@ from typer.core import TyperCommand, TyperGroup
 
 import evenkeel
 from evenkeel.core.errors import USAGE_STATUS, UsageError
-from evenkeel.core.settings import RunSettings
+from evenkeel.core.settings import ReplaySettings, RunSettings
 
-COMMANDS = {"run": "evenkeel.cli.run", "explain": "evenkeel.cli.explain"}
-SUPERVISE = "evenkeel.supervise"  # imports torch: loaded when the command line has been understood
+COMMANDS = {"run": "evenkeel.cli.run", "replay": "evenkeel.cli.replay", "explain": "evenkeel.cli.explain"}
+SUPERVISE = "evenkeel.supervise"  # these import torch: loaded when the command line has been understood
+REPLAY = "evenkeel.investigate.replay"
+
+Request = RunSettings | ReplaySettings
 
 
 class LazyGroup(TyperGroup):
@@ -53,12 +56,12 @@ def evenkeel_command(
     """Numerical health for PyTorch training: find the first bad number and prove why it is bad."""
 
 
-def parse(arguments: Sequence[str]) -> RunSettings | int:
-    """Carry out a command line, all but the supervised program itself.
+def parse(arguments: Sequence[str]) -> Request | int:
+    """Carry out a command line, all but the program that it is about.
 
-    Returns: what to supervise, or the exit status when there is nothing more to do.
+    Returns: what to supervise or to replay, or the exit status when there is nothing more to do.
     """
-    asked: list[RunSettings] = []
+    asked: list[Request] = []
     command: Any = typer.main.get_command(app)
     try:
         command.main(args=list(arguments), prog_name="evenkeel", obj=asked)
@@ -78,4 +81,6 @@ def main() -> NoReturn:
     request = parse(sys.argv[1:])
     if isinstance(request, RunSettings):
         request = importlib.import_module(SUPERVISE).supervise(request)
+    elif isinstance(request, ReplaySettings):
+        request = importlib.import_module(REPLAY).replay(request)
     sys.exit(request)

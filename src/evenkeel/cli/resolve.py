@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from evenkeel.core.errors import UsageError
-from evenkeel.core.settings import PolicyName, RunSettings, every, policy_of, skip
+from evenkeel.core.settings import CapsuleWish, PolicyName, RunSettings, every, policy_of, skip
 from evenkeel.dist.launch import World, launched
 
 DEFAULT_PARENT = Path("evenkeel-runs")
@@ -32,6 +32,9 @@ class Asked:
     max_skips: int
     check_parameters_every: int
     max_rerun_minutes: float
+    experiments: bool
+    fix_preview: bool
+    capsule: CapsuleWish
 
 
 def resolve(asked: Asked) -> RunSettings:
@@ -60,6 +63,9 @@ def resolve(asked: Asked) -> RunSettings:
         policy=skip(asked.max_skips) if asked.policy == "skip" else policy_of(asked.policy),
         check_parameters=every(asked.check_parameters_every),
         max_rerun_s=asked.max_rerun_minutes * 60,
+        experiments=asked.experiments,
+        fix_preview=asked.fix_preview,
+        capsule=asked.capsule,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from evenkeel.cli.resolve import Asked, resolve
-from evenkeel.core.settings import PolicyName
+from evenkeel.core.settings import CapsuleWish, PolicyName
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,6 +38,16 @@ def run(
     max_rerun_minutes: Annotated[
         float, typer.Option(help="Longest re-run from the start of the script to repeat a bad step; 0: none.")
     ] = 30.0,
+    no_experiments: Annotated[
+        bool, typer.Option("--no-experiments", help="Explain a bad step, but do not repeat it with things changed.")
+    ] = False,
+    fix_preview: Annotated[
+        bool, typer.Option("--fix-preview", help="Write the patch that has proved itself as fix.patch; apply nothing.")
+    ] = False,
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="Leave the batches of the bad step out of its capsule.")
+    ] = False,
+    as_zip: Annotated[bool, typer.Option("--zip", help="Write the capsule as one file, capsule.zip.")] = False,
 ) -> None:
     """Supervise an unmodified training script.
 
@@ -52,5 +62,8 @@ def run(
         max_skips=max_skips,
         check_parameters_every=check_parameters_every,
         max_rerun_minutes=max_rerun_minutes,
+        experiments=not no_experiments,
+        fix_preview=fix_preview,
+        capsule=CapsuleWish(keep_data=not no_data, as_zip=as_zip),
     )
     context.obj.append(resolve(asked))

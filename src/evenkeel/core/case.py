@@ -75,6 +75,8 @@ class Case:
     symptom: Symptom
     reproduced: bool
     obstacle: str = ""  # why the step could not be repeated at all; "" when it was
+    repeats: tuple[bool, ...] = ()  # of a step that did not come back, made again unchanged: whether it failed
+    fails_when_filled: bool | None = None  # it fails with NaN in all memory that nobody initialised; None: not tried
     only_compiled: bool = False  # it came again in code compiled by torch.compile, and not without compilation
     origin: Origin | None = None
     others: tuple[Origin, ...] = ()

@@ -43,4 +43,6 @@ class Incident:
     how_replayed: str = ""  # "in process", "in a child process", or why neither worked
     environment: tuple[tuple[str, str], ...] = ()  # versions that matter
     capsule: str | None = None
+    capsule_bytes: int | None = None
     report: str | None = None
+    patch: str | None = None  # the diff of the advice as a file of its own

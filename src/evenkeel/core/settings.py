@@ -80,6 +80,14 @@ EACH_TENTH_STEP = Every(10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CapsuleWish:
+    """What a capsule shall hold, and in which form."""
+
+    keep_data: bool = True  # the batches of the step
+    as_zip: bool = False  # one file in place of a directory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """`evenkeel run`, resolved: every option has its final value."""
 
@@ -90,9 +98,26 @@ class RunSettings:
     policy: Policy = Policy("stop")
     check_parameters: Every = EACH_TENTH_STEP
     max_rerun_s: float = 1800.0  # 0: never re-run in a child process
+    experiments: bool = True  # a bad step is repeated with one thing changed
+    fix_preview: bool = False  # a patch that has proved itself is also written as fix.patch
+    capsule: CapsuleWish = CapsuleWish()
 
     @property
     def command(self) -> str:
         """The program with its arguments, as typed."""
         head = ("-m", self.target) if self.as_module else (self.target,)
         return " ".join((*head, *self.arguments))
+
+
+BeginName = Literal["state", "start"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaySettings:
+    """`evenkeel replay`, resolved."""
+
+    capsule: Path
+    change: str | None = None  # the experiment by its name; None: nothing is changed
+    only_list: bool = False  # tell what the capsule holds, and run nothing
+    begin: BeginName | None = None  # None: as the capsule says
+    program: str | None = None  # where the script lies here, or what the module is called; None: as the capsule says

@@ -234,10 +234,10 @@ def divides_by_integers(operation: Operation) -> bool:
 
 
 def is_root_of_zero(operation: Operation) -> bool:
-    """Whether a root was taken of exactly 0; a power counts when its exponent lies below 1."""
+    """Whether a root was taken of exactly 0; a power counts as one, or as its inverse, between -1 and 1."""
     name = base(operation)
     known = operation.outputs if name == "hypot" else operation.inputs  # hypot is 0 where both of its arguments are
-    if name not in ROOTS or not known or (name == "pow" and not any(scalar < 1.0 for scalar in operation.scalars)):
+    if name not in ROOTS or not known or (name == "pow" and not any(abs(s) < 1.0 for s in operation.scalars)):
         return False
     return num_zeros(known[0]) > 0
 

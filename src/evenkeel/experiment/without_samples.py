@@ -6,8 +6,11 @@ Rows are not taken out, because programs rely on the size of their batches; what
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import ClassVar
 
+from evenkeel.core.edit import Edit
 from evenkeel.step.window import HandOut
 from evenkeel.tensors.rows import holds_rows, with_rows
 
@@ -20,6 +23,12 @@ class WithoutSamples:
 
     suspects: HandOut
     rows: tuple[int, ...]  # for each row of the batch the one that is handed out in its place
+
+    name = NAME
+    remedy = ""  # what is wrong with them, the cause says
+    edits: ClassVar[tuple[Edit, ...]] = ()
+    keeps_loss = False
+    took_effect = True
 
     @classmethod
     def of(
@@ -49,3 +58,7 @@ class WithoutSamples:
         """The batch to hand out for this one; random states are put back as for any replay."""
         again = hand_out.again()
         return with_rows(again, self.rows) if hand_out is self.suspects else again
+
+    def during(self) -> AbstractContextManager[object]:
+        """Nothing but the batch is different."""
+        return nullcontext()

@@ -13,14 +13,19 @@ from typing import TypeVar
 from torch import nn
 from torch.optim import Optimizer
 
+from evenkeel.capsule.surroundings import Beginning
+from evenkeel.casefile.changes import gentle_changes, no_changes
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.incident import Incident
-from evenkeel.core.settings import EACH_TENTH_STEP, Every, Policy, PolicyName, policy_of
+from evenkeel.core.settings import EACH_TENTH_STEP, CapsuleWish, Every, Policy, PolicyName, policy_of
+from evenkeel.guard.belongings import FirstLook
+from evenkeel.guard.capsules import Capsules
 from evenkeel.guard.guarded import GuardedLoop
 from evenkeel.guard.incidents import Record
 from evenkeel.guard.loop import Loop
 from evenkeel.guard.together import Together
 from evenkeel.journal.writer import Journal, journal_path
+from evenkeel.locate.modules import living_roots
 from evenkeel.step.hooks import steps_heard
 from evenkeel.step.indices import DrawnIndices
 
@@ -43,12 +48,13 @@ class Guard:
             lets the update through as it was, and goes on. The plain names "stop", "skip", "observe" will do.
         check_parameters: after which updates the parameters are read; `every(1)` sees an update that is itself at
             fault at once, `every(n)` at the first bad loss or gradient that comes of it, after n steps at the latest.
+        experiments: whether a bad step comes again with one thing changed at a time, to find what mends it.
         out: an empty or new directory for journal and reports; default `evenkeel-runs/guard-<time>`.
 
     Cost: see `detect.nonfinite.look`; memory: the batches of one step and one copy of the buffers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the settings of a loop stand side by side
         self,
         model: nn.Module | Sequence[nn.Module],
         optimizer: Optimizer | Sequence[Optimizer] | None = None,
@@ -56,15 +62,20 @@ class Guard:
         policy: Policy | PolicyName = "stop",
         check_parameters: Every = EACH_TENTH_STEP,
         out: Path | str | None = None,
+        experiments: bool = True,
     ) -> None:
         """Nothing is watched before `batches` is iterated."""
         models = (model,) if isinstance(model, nn.Module) else tuple(model)
         optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else optimizer
         directory = Path(out) if out else Path("evenkeel-runs") / time.strftime("guard-%Y%m%d-%H%M%S")
         directory.mkdir(parents=True, exist_ok=True)
-        loop = Loop(lambda: models, check_parameters)
+        first_look = FirstLook(lambda: models, living_roots)
+        loop = Loop(first_look, check_parameters)
         ranks = Together(lambda: models)
-        record = Record(out=directory, journal=Journal(journal_path(directory, ranks.rank)), ranks=ranks)
+        journal = Journal(journal_path(directory, ranks.rank))
+        changes = gentle_changes if experiments else no_changes
+        capsules = Capsules(loop, first_look, Beginning.of_process(), CapsuleWish())
+        record = Record(out=directory, journal=journal, ranks=ranks, changes=changes, capsules=capsules)
         self._core = GuardedLoop(loop, record, policy_of(policy))
         self._core.only = None if optimizers is None else frozenset(id(o) for o in optimizers)
         self._depth = 0

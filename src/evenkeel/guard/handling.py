@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from evenkeel.casefile.scene import Replay
-from evenkeel.casefile.trials import change_to_try, with_experiment
+from evenkeel.casefile.trials import Tried
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.events import StepSkipped
-from evenkeel.core.incident import Experiment, Incident
+from evenkeel.core.incident import Incident
 from evenkeel.core.settings import Policy
 from evenkeel.detect.nonfinite import Sighting
 from evenkeel.guard.incidents import Incidents, Record
@@ -17,6 +17,7 @@ from evenkeel.guard.leaving import Leaving
 from evenkeel.guard.loop import Loop
 from evenkeel.guard.repetition import Repetition
 from evenkeel.guard.replaying import Replaying
+from evenkeel.guard.trials import Trials
 from evenkeel.guard.trying import Trying
 from evenkeel.guard.watching import Noting
 from evenkeel.locate.observation import Observation
@@ -39,6 +40,7 @@ class Handling:
         self._journal = record.journal
         self._ranks = record.ranks
         self._policy = policy
+        self._changes = record.changes
         self._enter = enter
         self._resume = resume
         self._num_skipped = 0
@@ -49,7 +51,7 @@ class Handling:
         if self.goes_on():
             self._conclude(sighting, Replay(how=_RUN_GOES_ON, reproduced=False), updater)
             return
-        repetition = Repetition(self._loop, updater)
+        repetition = Repetition(self._loop, updater, self._ranks)
         ended = partial(self._replay_ended, sighting, repetition)
         replaying = Replaying(self._loop, sighting, repetition, Observation(self._loop.names), ended)
         self._enter(replaying)
@@ -71,31 +73,27 @@ class Handling:
             raise TrainingStopped(self._loop.step)
 
     def _replay_ended(self, sighting: Sighting | None, repetition: Repetition, replay: Replay) -> None:
-        """Explain the step; where single samples are suspected, have it come once more without them."""
+        """Explain the step; then have it come again with one thing changed, as often as there are things to try."""
         scene = self._loop.scene(repetition.updater)
         self._enter(Noting(self._loop, self._journal))
         incident = self.incidents.examine(sighting, replay, scene)
-        change = change_to_try(incident, replay, scene) if self._may_try(replay, repetition.updater) else None
-        if self._ranks.verdict(repetition.updater, bad=change is not None):
-            trying = Trying(self._loop, repetition, change, partial(self._trial_ended, incident, repetition))
-            self._enter(trying)
-            trying.begin()
-        else:
-            self._settle(incident, repetition)
+        changes = self._changes(incident, replay, scene) if self._may_try(repetition) else ()
+        trials = Trials(self._loop, repetition, changes, partial(self._tried, incident, repetition))
+        trials.next(self._enter)
 
-    def _may_try(self, replay: Replay, updater: Updater) -> bool:
+    def _may_try(self, repetition: Repetition) -> bool:
         """Not where the update under way is going to be made, nor where other ranks would not repeat the step too."""
-        is_together = self._ranks.size == 1 or self._ranks.share(updater)
-        return replay.reproduced and is_together and self._policy.name != "observe"
+        is_together = self._ranks.size == 1 or self._ranks.share(repetition.updater)
+        return is_together and not repetition.is_astray and self._policy.name != "observe"
 
-    def _trial_ended(self, incident: Incident | None, repetition: Repetition, tried: Experiment | None) -> None:
+    def _tried(self, incident: Incident | None, repetition: Repetition, tried: Tried) -> None:
         self._enter(Noting(self._loop, self._journal))
-        self._settle(incident if tried is None else with_experiment(incident, tried), repetition)
+        self._settle(incident, tried, repetition)
 
-    def _settle(self, incident: Incident | None, repetition: Repetition) -> None:
+    def _settle(self, incident: Incident | None, tried: Tried, repetition: Repetition) -> None:
         """Write the case down, then do as the policy says."""
         updater = repetition.updater
-        self._write_down(incident, updater)
+        self._write_down(incident, tried, updater)
         if self._policy.name == "observe":
             return
         self._count_skip()
@@ -108,10 +106,12 @@ class Handling:
 
     def _conclude(self, sighting: Sighting | None, replay: Replay, updater: Updater) -> None:
         """Explain a step that does not come again here."""
-        self._write_down(self.incidents.examine(sighting, replay, self._loop.scene(updater)), updater)
+        self._write_down(self.incidents.examine(sighting, replay, self._loop.scene(updater)), Tried(), updater)
         self._enter(Noting(self._loop, self._journal))
 
-    def _write_down(self, incident: Incident | None, updater: Updater) -> None:
+    def _write_down(self, incident: Incident | None, tried: Tried, updater: Updater) -> None:
+        if incident is not None and self._policy.name != "observe":
+            incident = self.incidents.with_remedy(incident, tried)
         self.incidents.conclude(incident, self._loop.step, updater)
         if self._policy.name == "stop":
             raise TrainingStopped(self._loop.step)

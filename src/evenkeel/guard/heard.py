@@ -45,6 +45,11 @@ class Heard:
         self.num_losses += len(losses)
         self.clipped, self.norm, self.bad_at_clipping = (), None, None
 
+    @property
+    def last_loss(self) -> float | None:
+        """The one heard last in the step under way; None when that is not one real number. Cost: one host sync."""
+        return _number(self.losses[-1]) if self.losses else None
+
     def norm_taken(self, parameters: Sequence[Tensor], norm: Tensor) -> None:
         """Remember a norm by which gradients are clipped; it is read when somebody asks."""
         if parameters:
@@ -71,9 +76,11 @@ class Heard:
         Several optimizers may apply what one backward computed.
         """
         self.clear()
-        loss = self._latest
-        if loss is None or loss.numel() != 1 or loss.is_complex():
-            return None
-        number = float(loss)
-        self.past.append(number)
+        number = None if self._latest is None else _number(self._latest)
+        if number is not None:
+            self.past.append(number)
         return number
+
+
+def _number(loss: Tensor) -> float | None:
+    return None if loss.numel() != 1 or loss.is_complex() else float(loss)

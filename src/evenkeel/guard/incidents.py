@@ -5,28 +5,28 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 
+from evenkeel.casefile.changes import Changes, gentle_changes
 from evenkeel.casefile.incident import incident_of
 from evenkeel.casefile.scene import Replay, Scene
+from evenkeel.casefile.trials import Tried, with_trials
 from evenkeel.core.events import PeerBad, Replayed, StepBad
 from evenkeel.core.incident import Incident
 from evenkeel.detect.nonfinite import Sighting
+from evenkeel.guard.capsules import Capsules, Evidence
+from evenkeel.guard.elsewhere import Elsewhere, sought
 from evenkeel.guard.ranks import Alone, Ranks
 from evenkeel.journal.writer import Journal
 from evenkeel.report import as_text
 from evenkeel.report.as_json import from_json
-from evenkeel.report.write import JSON_NAME, write
+from evenkeel.report.write import JSON_NAME, with_patch, write
 from evenkeel.step.updater import Updater
 
 _PATIENCE_S = 5.0
-
-# Repeats the one of these steps in which the symptom arose, when the loop could not; or says why not.
-Elsewhere = Callable[[range, Sighting], Incident | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,9 @@ class Record:
     ranks: Ranks = field(default_factory=Alone)
     command: str = ""
     elsewhere: Elsewhere | None = None
+    changes: Changes = gentle_changes  # what to try on a bad step
+    capsules: Capsules | None = None
+    fix_preview: bool = False  # whether a patch that has proved itself becomes a file of its own
 
 
 class Incidents:
@@ -51,7 +54,16 @@ class Incidents:
         self._ranks = record.ranks
         self._command = record.command
         self._elsewhere = record.elsewhere
+        self._capsules = record.capsules
+        self._fix_preview = record.fix_preview
+        self._evidence: Evidence | None = None  # of the step that was examined last
         self._count = 0
+
+    def with_remedy(self, incident: Incident, tried: Tried) -> Incident:
+        """The incident with what was tried in the loop, and what runs from the start add to that."""
+        if self._elsewhere is None:
+            return with_trials(incident, tried.trials)
+        return sought(incident, tried, self._elsewhere)
 
     @property
     def are_repeated_elsewhere(self) -> bool:
@@ -77,7 +89,7 @@ class Incidents:
         self._count += 1
         if origin == self._ranks.rank and incident is not None:
             received_by = tuple(r for r, words in enumerate(said) if words["bad"] and r != origin)
-            self._publish(replace(incident, rank=origin, received_by=received_by if len(said) > 1 else ()))
+            self._publish(replace(incident, rank=origin, received_by=received_by if len(said) > 1 else ()), updater)
         else:
             self._point_to(origin, step)
         self._ranks.tell(updater, "written")  # a launcher ends all ranks when the first one does
@@ -85,7 +97,10 @@ class Incidents:
     def examine(self, sighting: Sighting | None, replay: Replay, scene: Scene) -> Incident | None:
         """Explain the step from the best replay there is; None when this rank saw nothing bad."""
         seen = sighting or replay.sighting
-        return None if seen is None else self._incident(seen, replay, scene)
+        if seen is None:
+            return None
+        self._evidence = Evidence(seen=seen, replay=replay, scene=scene)
+        return self._incident(seen, replay, scene)
 
     def _incident(self, sighting: Sighting, replay: Replay, scene: Scene) -> Incident:
         if not replay.reproduced and self._elsewhere is not None:
@@ -95,12 +110,16 @@ class Incidents:
             replay = replace(replay, how=f"{replay.how}; {repeated}")
         return incident_of(sighting, replay, scene, command=self._command)
 
-    def _publish(self, incident: Incident) -> None:
-        case = incident.case
+    def _publish(self, incident: Incident, updater: Updater) -> None:
+        case, directory = incident.case, self._directory()
         self._journal.write(Replayed(step=case.step, how=incident.how_replayed, reproduced=case.reproduced))
-        written = write(incident, self._directory())
-        self.first = self.first or written
-        as_text.render(written, Console(file=sys.stderr))
+        try:
+            if self._capsules is not None and self._evidence is not None:
+                incident = self._capsules.write(incident, self._evidence, updater, directory)
+        finally:  # whatever became of the capsule, what is known is written down
+            written = write(with_patch(incident, directory) if self._fix_preview else incident, directory)
+            self.first = self.first or written
+            as_text.render(written, Console(file=sys.stderr))
 
     def _directory(self) -> Path:
         """The run's own for its first incident; ranks that judge alone find another one's there."""

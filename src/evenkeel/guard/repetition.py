@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from evenkeel.guard.loop import Loop
+from evenkeel.guard.ranks import Ranks
 from evenkeel.step.replay import Rewind
 from evenkeel.step.updater import Updater, Withheld, withhold
 from evenkeel.step.window import HandOut
@@ -16,12 +17,14 @@ class Repetition:
     It begins and ends inside hooks, between which the user's own code runs.
     """
 
-    def __init__(self, loop: Loop, updater: Updater) -> None:
+    def __init__(self, loop: Loop, updater: Updater, ranks: Ranks) -> None:
         """Prepare to repeat the step of the loop's present window, which `updater` was about to end."""
         self.updater = updater
+        self._ranks = ranks
         self.rewind = Rewind(updater, len(loop.window.updates), loop.window, loop.buffers)
         self.update_is_under_way = False  # that of the step, or of the one that came in its place
         self.is_astray = False  # another step came in its place
+        self.loss: float | None = None  # of the replayed step, where that is one real number
         self._loop = loop
         self._withheld: Withheld | None = None
         self._next: Callable[[], None] | None = None
@@ -30,6 +33,10 @@ class Repetition:
         """Put the step's beginning back."""
         self._loop.forget_gradients(self.updater)
         self.rewind.put_back()
+
+    def verdict(self, *, bad: bool) -> bool:
+        """Whether it is bad on any rank that repeats the step too."""
+        return self._ranks.verdict(self.updater, bad=bad)
 
     def next_batch(self, source: Hashable) -> HandOut | None:
         """What the step consumed next from this source; None when it consumed nothing from it."""
@@ -43,6 +50,15 @@ class Repetition:
         self.rewind.passed += self.rewind.began  # what ends the iteration under way does not count
         self._withheld = withhold(updater)
         return False
+
+    @property
+    def is_at_its_update(self) -> bool:
+        """Whether the update under way is the step's own, and is being made."""
+        return self.update_is_under_way and self._withheld is None
+
+    def update_was_made(self) -> None:
+        """The step's own update is over: it was let through."""
+        self.update_is_under_way = False
 
     def update_ended(self) -> None:
         """After a withheld update the step begins, or comes once more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from evenkeel.casefile.scene import Replay
@@ -13,8 +14,11 @@ from evenkeel.dist.world import world
 from evenkeel.guard.loop import Loop
 from evenkeel.guard.repetition import Repetition
 from evenkeel.locate.observation import Observation, compiled_code_ran
-from evenkeel.step.updater import Updater, parameters_of
+from evenkeel.locate.source import tensors_of_user
+from evenkeel.step.updater import ByHand, Updater, parameters_of
+from evenkeel.tensors.measure import digest
 
+_MOST_ELEMENTS = 1_000_000  # larger ones are whole data sets
 IN_PROCESS = "in process, through the loop itself"
 
 Ended = Callable[[Replay], None]
@@ -41,6 +45,7 @@ class Replaying:
         self._observation = observation
         self._eager: Replay | None = None  # how the eager replay went, while the step comes as it ran
         self._versions: tuple[int, ...] = ()
+        self._witnesses = witnesses(repetition)
 
     def obstacle(self) -> str | None:
         """Why the step cannot come again in this process, if so."""
@@ -104,9 +109,11 @@ class Replaying:
             self.give_up("the loop did not take its batch again")
             return
         self._observation.stop()
+        self.repetition.loss = self._loop.heard.last_loss
         again = self._loop.judge.exactly(self.repetition.updater)
         as_seen = again is None if self._target is None else self._target.repeats(again)
-        reproduced = as_seen and versions_of(self.repetition.updater) == self._versions
+        is_same_step = self._witnesses.items() <= witnesses(self.repetition).items()
+        reproduced = as_seen and is_same_step and versions_of(self.repetition.updater) == self._versions
         seen = again or sent_to_others(self._observation.trace.sent)
         replay = Replay(how=IN_PROCESS, reproduced=reproduced, observed=self._observation, sighting=seen)
         if self._eager is not None:
@@ -138,3 +145,15 @@ def compiled_and_eager(compiled: Replay, eager: Replay, target: Sighting | None)
 def versions_of(updater: Updater) -> tuple[int, ...]:
     """How often each parameter was written to: a step that writes to them by itself does not come again the same."""
     return tuple(p._version for p in parameters_of(updater))
+
+
+def witnesses(repetition: Repetition) -> dict[str, str]:
+    """The bits of the tensors that the loop holds in variables of its own.
+
+    A loss of NaN with gradients of NaN has the same bits in many a step. Where no batch is handed out again, only what
+    the loop computed on the way tells whether it took the same data. Cost: a copy of each, for a bad step only.
+    """
+    if repetition.rewind.window.consumed or isinstance(repetition.updater, ByHand):
+        return {}
+    held = [(name, t) for name, t in tensors_of_user() if t.layout == torch.strided and t.numel() <= _MOST_ELEMENTS]
+    return {name: digest([tensor]) for name, tensor in reversed(held)}

@@ -7,6 +7,7 @@ import linecache
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Literal, NamedTuple
@@ -73,6 +74,17 @@ def variables_of_user() -> dict[str, object]:
     while frame is not None and owner_of(frame.f_code.co_filename) != "user":
         frame = frame.f_back
     return {} if frame is None else dict(frame.f_locals)
+
+
+def tensors_of_user() -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors in variables of all the user's functions that are running, innermost first: ("train.logits", …)."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if owner_of(frame.f_code.co_filename) == "user":
+            held = dict(frame.f_locals)
+            scope = frame.f_code.co_name
+            yield from ((f"{scope}.{name}", value) for name, value in held.items() if isinstance(value, torch.Tensor))
+        frame = frame.f_back
 
 
 @functools.lru_cache(maxsize=4096)

@@ -32,6 +32,15 @@ from evenkeel.ops.count_normalisation import (
     normalise_counts,
     require_counts,
 )
+from evenkeel.ops.decoupled_diffusion import (
+    DecoupledPreconditioning,
+    decoupled_noised,
+    decoupled_preconditioning,
+    decoupled_target,
+    decoupled_velocity,
+    decoupled_velocity_by_root,
+    x0_of_decoupled,
+)
 from evenkeel.ops.depth import (
     scale_invariant_log_error,
 )
@@ -84,6 +93,7 @@ from evenkeel.ops.linalg import (
 from evenkeel.ops.logs import (
     log1mexp,
     log1pexp,
+    log_softplus,
     log_tanh_derivative,
     logaddexp,
     logsubexp,
@@ -157,6 +167,7 @@ __all__ = [
     "RK4",
     "CountNormalisation",
     "Counted",
+    "DecoupledPreconditioning",
     "Estimated",
     "NoiseSchedule",
     "NonFiniteVelocity",
@@ -176,6 +187,11 @@ __all__ = [
     "cosine_schedule",
     "cosine_similarity",
     "cox_partial_likelihood",
+    "decoupled_noised",
+    "decoupled_preconditioning",
+    "decoupled_target",
+    "decoupled_velocity",
+    "decoupled_velocity_by_root",
     "dice",
     "distance",
     "divide",
@@ -204,6 +220,7 @@ __all__ = [
     "log1pexp",
     "log_determinant",
     "log_softmax",
+    "log_softplus",
     "log_tanh_derivative",
     "logaddexp",
     "logsubexp",
@@ -238,6 +255,7 @@ __all__ = [
     "velocity_of",
     "velocity_of_epsilon",
     "velocity_of_x0",
+    "x0_of_decoupled",
     "x0_of_epsilon",
     "x0_of_velocity",
     "xlogx",

@@ -19,7 +19,7 @@ def supervised_contrastive(logits: Tensor, positive: Tensor, allowed: Tensor) ->
     Shape: logits, positive, allowed (n, m): anchors by candidates; value and population 0-d. Dtype: any float; float16
     and bfloat16 compute in float32. `positive` and `allowed` are boolean; a positive that is not allowed is left out.
     Edges: an anchor without a positive has no term and is not in the population, where Σ/0 is nan (yolov9#662,
-    pytorch-metric-learning#107). Without any anchor: 0 of 0, gradient 0. inf where a positive has a logit of -inf; nan
+    SupContrast#141). Without any anchor: 0 of 0, gradient 0. inf where a positive has a logit of -inf; nan
     with nan among the allowed.
     Gradient: (softmax - share of the positive) / population; 0 for what is not allowed.
     Error: that of `log_softmax`, 3 ulp of each term; the rounding of the sums comes on top.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from evenkeel.ops.data import as_data
 from evenkeel.ops.precision import widened
-from evenkeel.ops.stirling import HALF_LOG_2PI, remainder_from_one
+from evenkeel.ops.stirling import fall_per_count
 
 
 def poisson_log_prob(counts: Tensor, log_rate: Tensor) -> Tensor:
@@ -41,15 +41,16 @@ class _Poisson(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, log_rate: Tensor) -> tuple[Tensor, Tensor]:
-        z = x + 1
+        # x·(u - expm1(u) + fall) - rate/z - ½·log z with z = x + 1 and u = log_rate - log z. At a count of 0 all terms
+        # but the rate are exactly 0, so it needs no mask.
+        by_z = (x + 1).reciprocal_()
+        fall = fall_per_count(by_z)
         log_z = torch.log1p(x)
-        u = log_rate - log_z
-        value = torch.addcmul(x * u, z, u.expm1_(), value=-1).sub_(log_z, alpha=0.5)
-        value.sub_(remainder_from_one(z)).sub_(HALF_LOG_2PI)
-        # 1 for counts and 0 for none: then the rest cancels to -rate, and is written as such
-        some = torch.sign(x)
+        value = log_rate - log_z
+        value.sub_(torch.expm1(value)).add_(fall).mul_(x)
         rate = torch.exp(log_rate)
-        return torch.addcmul(value.mul_(some), some.sub_(1), rate), rate
+        # addcmul_ has no batching rule
+        return torch.addcmul(value, by_z, rate, value=-1).sub_(log_z, alpha=0.5), rate
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:

@@ -40,6 +40,38 @@ _REMAINDER_64 = (
         0.11572693400660441,
     ),
 )
+# Functions of 1/z: a polynomial where that is enough, as it takes half the passes.
+_FALL_32 = (
+    0.08106145279518494,
+    -0.0022697697500221603,
+    -0.002305094830410168,
+    0.0006738168315840651,
+    0.0001711322554411778,
+    -0.00011595774420338085,
+)
+_FALL_64 = (
+    (
+        0.08106146679532726,
+        0.4228851394031403,
+        1.227714759728883,
+        2.031936212378834,
+        2.070419975564456,
+        1.1871574664217426,
+        0.3307473794725871,
+        0.019993069567455484,
+    ),
+    (
+        1.0,
+        5.244871857730242,
+        15.320500901769801,
+        25.636744133937416,
+        26.650270523761442,
+        15.985771346676456,
+        5.041691495086899,
+        0.5788515839189259,
+        0.013058696036131405,
+    ),
+)
 _SLOPE_32 = (
     (0.08333333315045503, 0.23661800937455268, 0.12353781517933587, 0.006848785920072978),
     (1.0, 2.939414444713235, 1.72885206537851, 0.1639430433530435),
@@ -90,6 +122,16 @@ def remainder_from_one(z: Tensor) -> Tensor:
     """`remainder` for z >= 1 only, 0 at inf. Error: 2 ulp, and 2e-9 in float32, 8e-17 in float64."""
     t = z.reciprocal()
     return _rational(_REMAINDER_32 if z.dtype == torch.float32 else _REMAINDER_64, t * t).mul_(t)
+
+
+def fall_per_count(t: Tensor) -> Tensor:
+    """How much the remainder falls from 1 to z = 1/t >= 1, divided by z - 1: (1 - ½·log 2π - remainder(z)) / (z - 1).
+
+    Error: 4e-8 in float32, 2e-17 in float64, and 2 ulp; all divided by z - 1.
+    """
+    if t.dtype == torch.float32:
+        return polynomial(_FALL_32, t).mul_(t)
+    return _rational(_FALL_64, t).mul_(t)
 
 
 def scaled_slope(z: Tensor, log1p_reciprocal: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from evenkeel.core.cause import Cause
 from evenkeel.core.errors import UsageError
 from evenkeel.core.incident import SCHEMA, Incident
 from evenkeel.core.operation import Operation
-from evenkeel.report.plain import expect, from_plain, to_plain
+from evenkeel.journal.plain import expect, from_plain, to_plain
 
 Object = dict[str, Any]  # a JSON object; it does not leave this file
 
@@ -23,6 +23,8 @@ _OF_CASE = (
     "gradient_norms",
     "last_good_state",
     "only_compiled",
+    "repeats",
+    "fails_when_filled",
     "obstacle",
 )
 

@@ -21,6 +21,13 @@ from evenkeel.report.source import SourceLine, excerpt
 MAX_WIDTH = 110
 MAX_ELEMENTS = 4
 MAX_OTHER_CAUSES = 2
+_DIFF_STYLES: dict[summary.DiffLine, str] = {
+    "file": "bold",
+    "where": "cyan",
+    "plus": "green",
+    "minus": "red",
+    "same": "",
+}
 
 Row = tuple[str, RenderableType]
 
@@ -60,8 +67,14 @@ def _rows(incident: Incident) -> Iterator[Row]:
         yield "tried", _lines(map(_experiment, incident.experiments))
     if summary.advice(incident):
         yield "do", _advice(summary.advice(incident))
-    if incident.report or incident.capsule:
-        yield "files", _lines(words.short(path) for path in (incident.report, incident.capsule) if path)
+    yield from _file_rows(incident)
+
+
+def _file_rows(incident: Incident) -> Iterator[Row]:
+    if incident.report or incident.patch:
+        yield "files", _lines(words.short(path) for path in (incident.report, incident.patch) if path)
+    if incident.capsule:
+        yield "again", Text(summary.capsule(incident))
 
 
 def _origin_rows(origin: Origin) -> Iterator[Row]:
@@ -143,13 +156,9 @@ def _experiment(experiment: Experiment) -> str:
 def _advice(items: tuple[Advice, ...]) -> Table:
     table = Table.grid(padding=(0, 1))
     for position, item in enumerate(items, start=1):
-        diff = (Text(line, style=_diff_style(line)) for line in (item.diff or "").splitlines())
+        diff = (Text(line, style=_DIFF_STYLES[kind]) for kind, line in summary.diff_lines(item))
         table.add_row(f"{position}.", Group(Text(item.text), Text(f"({summary.verified(item)})", style="dim"), *diff))
     return table
-
-
-def _diff_style(line: str) -> str:
-    return {"+": "green", "-": "red"}.get(line[:1], "")
 
 
 def _lines(lines: Iterable[str]) -> Group:

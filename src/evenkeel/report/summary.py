@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from evenkeel.core.case import Origin, Symptom, Term
 from evenkeel.core.incident import Advice, Incident
@@ -25,6 +26,10 @@ LEAVES = {
     "optimizer": "the optimizer's state",
     "external": "the tensor",
 }
+
+
+DiffLine = Literal["file", "where", "plus", "minus", "same"]
+_DIFF_LINES: dict[str, DiffLine] = {"@": "where", "+": "plus", "-": "minus"}
 
 
 def headline(incident: Incident) -> str:
@@ -153,6 +158,23 @@ def advice(incident: Incident) -> tuple[Advice, ...]:
     return (Advice(text=incident.causes[0].advice),)
 
 
+def diff_lines(item: Advice) -> Iterator[tuple[DiffLine, str]]:
+    """The lines of the diff, each with what it is; a line ends with a line feed only."""
+    if item.diff is None:
+        return
+    for line in item.diff.removesuffix("\n").split("\n"):
+        kind: DiffLine = "file" if line.startswith(("--- ", "+++ ")) else _DIFF_LINES.get(line[:1], "same")
+        yield kind, line.rstrip("\r")
+
+
 def verified(item: Advice) -> str:
     """What stands behind a piece of advice."""
     return "not tried on this step" if item.verified_by is None else f"verified: {item.verified_by}"
+
+
+def capsule(incident: Incident) -> str:
+    """The command that runs the captured step again; "" where nothing was captured."""
+    if incident.capsule is None:
+        return ""
+    size = "" if incident.capsule_bytes is None else f", {words.size(incident.capsule_bytes)}"
+    return f"evenkeel replay {words.short(incident.capsule)}  (the failing step{size})"

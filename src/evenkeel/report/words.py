@@ -29,6 +29,14 @@ def short(file: str) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def size(num_bytes: int) -> str:
+    """`412 bytes`, `76 kB`, `1.3 GB`."""
+    for power, unit in ((9, "GB"), (6, "MB"), (3, "kB")):
+        if num_bytes >= 10**power:
+            return f"{num_bytes / 10**power:.3g} {unit}"
+    return f"{num_bytes} bytes"
+
+
 def cite(place: Place) -> str:
     """`train.py:41 in kl`; without the function at the top level of a file."""
     return f"{short(place.file)}:{place.line}" + (f" in {place.scope}" if place.scope != "<module>" else "")

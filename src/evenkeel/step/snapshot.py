@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,10 @@ class BufferCopy:
         if self._live:
             with torch.no_grad():
                 torch._foreach_copy_(self._copies, self._live)
+
+    def kept(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each live buffer with its copy."""
+        yield from zip(self._live, self._copies, strict=True)
 
     def restore(self) -> None:
         """Write the copied values back into the live buffers."""

@@ -114,7 +114,7 @@ def _is_eps(node: ast.expr) -> bool:
 def _is_operation(node: ast.expr, function: str) -> bool:
     """Whether it is the call, or the quotient, that failed."""
     if isinstance(node, ast.BinOp):
-        return function == "div" and isinstance(node.op, ast.Div)
+        return function in evidence.DIVISIONS and isinstance(node.op, ast.Div)
     called = node.func if isinstance(node, ast.Call) else None
     name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
     return function in _SINGULAR_CALLS and name.strip("_") == function

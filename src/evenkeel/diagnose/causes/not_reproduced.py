@@ -21,6 +21,7 @@ from __future__ import annotations
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause, Family
 from evenkeel.core.words import number
+from evenkeel.diagnose import words
 
 CODE = "EK298"
 FAMILY: Family = "hardware"
@@ -33,12 +34,14 @@ def judge(case: Case) -> Cause | None:
     value = f" ({number(case.symptom.value)})" if case.symptom.value is not None else ""
     seen = f"{case.symptom.kind} {case.symptom.name}".strip()
     outcome = "was healthy" if case.origin is None else "failed in another way"
+    again = _repeats(case)
     return Cause(
         name="not_reproduced",
         code=CODE,
         family=FAMILY,
         text=f"The bad {seen}{value} of step {case.step} did not come back: the replay of the step {outcome}.",
         evidence=(
+            *again,
             "possible: a fault of the hardware, a race, or memory that was never initialised",
             "possible: data that the loop takes in a way that cannot be rewound",
         ),
@@ -50,3 +53,14 @@ def judge(case: Case) -> Cause | None:
             "that machine's memory."
         ),
     )
+
+
+def _repeats(case: Case) -> tuple[str, ...]:
+    """What further repetitions showed."""
+    if not case.repeats:
+        return ()
+    failed, made = sum(case.repeats), words.plural(len(case.repeats), "time")
+    outcome = (
+        f"it failed {words.plural(failed, 'time')}, so it comes and goes" if failed else "it was healthy each time"
+    )
+    return (f"made again unchanged, {made}: {outcome}",)

@@ -31,11 +31,17 @@ FAMILY: Family = "hardware"
 
 _UNFILLED = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
 _GARBAGE = 1e10  # nothing that is computed from data in use comes near
+_ADVICE = (
+    "Make it with torch.zeros or torch.full, or fill all of it before it is read. To find every such tensor, "
+    "run one step with torch.use_deterministic_algorithms(True), which fills unwritten memory with NaN."
+)
 _ADDS = frozenset({"addmm", "addmv", "baddbmm", "addbmm"})
 
 
 def judge(case: Case) -> Cause | None:
     """The failing operation read memory that was handed out unfilled and not written since."""
+    if case.fails_when_filled and not any(case.repeats):
+        return _shown_by_filling(case)
     origin = evidence.born(case)
     if origin is None:
         return None
@@ -54,10 +60,21 @@ def judge(case: Case) -> Cause | None:
         f"nothing has written to since{words.at(origin)}.",
         evidence=(words.tensor(stats),),
         confidence=0.93,
-        advice=(
-            "Make it with torch.zeros or torch.full, or fill all of it before it is read. To find every such tensor, "
-            "run one step with torch.use_deterministic_algorithms(True), which fills unwritten memory with NaN."
-        ),
+        advice=_ADVICE,
+    )
+
+
+def _shown_by_filling(case: Case) -> Cause:
+    """The symptom comes and goes with what lies in memory."""
+    return Cause(
+        name="uninitialised_memory",
+        code=CODE,
+        family=FAMILY,
+        text=f"Step {case.step} reads memory that nothing wrote to: made again unchanged it was healthy, "
+        "and with NaN in all memory that torch.empty and its like hand out it fails.",
+        evidence=(f"made again unchanged, {words.plural(len(case.repeats), 'time')}: healthy each time",),
+        confidence=0.92,
+        advice=_ADVICE,
     )
 
 

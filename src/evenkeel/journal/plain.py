@@ -1,8 +1,9 @@
-"""Frozen values of core/ as plain JSON values, and back, guided by their type annotations."""
+"""Frozen values as plain JSON values, and back, guided by their type annotations."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -59,7 +60,7 @@ def _read(kind: Any, plain: object, at: str) -> Any:  # noqa: ANN401  a type ann
             return plain
         raise _unexpected(f"one of {', '.join(get_args(kind))}", plain, at)
     if get_origin(kind) in (Union, types.UnionType):
-        inner, _ = get_args(kind)  # core/ has no other union than `X | None`
+        inner, _ = get_args(kind)  # there is no other union than `X | None`
         return None if plain is None else _read(inner, plain, at)
     if get_origin(kind) is tuple:
         return _tuple(get_args(kind), plain, at)
@@ -70,7 +71,7 @@ def _read(kind: Any, plain: object, at: str) -> Any:  # noqa: ANN401  a type ann
 
 def _dataclass(kind: Any, plain: object, at: str) -> Any:  # noqa: ANN401  a dataclass and a value of it
     given = expect(dict, plain, at)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     values = {}
     for field in dataclasses.fields(kind):
         if field.name in given:
@@ -78,6 +79,11 @@ def _dataclass(kind: Any, plain: object, at: str) -> Any:  # noqa: ANN401  a dat
         elif field.default is dataclasses.MISSING:
             raise UsageError(f"{at}.{field.name} is missing")
     return kind(**values)
+
+
+@functools.cache  # there are as many as there are such classes
+def _hints(kind: Any) -> dict[str, Any]:  # noqa: ANN401  a dataclass
+    return get_type_hints(kind)
 
 
 def _tuple(kinds: tuple[Any, ...], plain: object, at: str) -> tuple[Any, ...]:

@@ -7,14 +7,9 @@ It is started with `EVENKEEL_RERUN=1` in its environment, so that a script can k
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +21,6 @@ from evenkeel.casefile.scene import Replay
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.incident import Incident
 from evenkeel.core.operation import Phase
-from evenkeel.core.settings import RunSettings
 from evenkeel.detect.nonfinite import Sighting
 from evenkeel.guard.hands import Hands
 from evenkeel.guard.loop import Loop
@@ -34,68 +28,35 @@ from evenkeel.locate.modules import living_roots
 from evenkeel.locate.observation import Observation
 from evenkeel.program import run_as_main
 from evenkeel.report.as_json import from_json, to_json
+from evenkeel.rerun.child import LOG, Children, place, plan_in
 from evenkeel.step.hooks import listening
 from evenkeel.step.listener import ClearedTo, Schedule
-from evenkeel.step.snapshot import RandomState
 from evenkeel.step.updater import Updater
 
 IN_CHILD = "in a child process, from the start of the program"
 
 
-@dataclass(frozen=True, slots=True)
-class Rerun:
-    """How to run the program again; made before the program starts."""
+def retraced(children: Children, steps: range, seen: Sighting) -> Incident | str:
+    """Repeat the one of `steps` in which the symptom arose in a child process.
 
-    settings: RunSettings
-    random: RandomState
-    started_s: float
-    cwd: str
-    environment: dict[str, str]
-
-    @classmethod
-    def of(cls, settings: RunSettings) -> Rerun:
-        """Note the random states and the time of now."""
-        return cls(settings, RandomState.capture(), time.monotonic(), str(Path.cwd()), dict(os.environ))
-
-    def __call__(self, steps: range, seen: Sighting) -> Incident | str:
-        """Repeat the one of `steps` in which the symptom arose in a child process.
-
-        Returns: the incident that the child wrote, or a sentence that says why there is none. The child's output is
-        kept in `rerun/output.log` of the run's directory.
-        """
-        limit_s = self.settings.max_rerun_s
-        if time.monotonic() - self.started_s > limit_s:
-            return f"running again from the start would take longer than the {limit_s:g} s allowed"
-        directory = self.settings.out / "rerun" / str(steps[-1])
-        directory.mkdir(parents=True)
-        (directory / "plan.json").write_text(json.dumps(self._plan(steps, seen)))
-        command = [sys.executable, "-m", "evenkeel.rerun", str(directory)]
-        with (directory / "output.log").open("wb") as log:
-            try:
-                subprocess.run(  # noqa: S603  the program that the user asked us to run
-                    command, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=limit_s,
-                    cwd=self.cwd, env={**self.environment, "EVENKEEL_RERUN": "1"},
-                )  # fmt: skip
-            except subprocess.TimeoutExpired:
-                return f"the re-run from the start was ended after {limit_s:g} s"
-        written = directory / "incident.json"
-        if not written.exists():
-            return f"the re-run from the start did not come to the bad step {steps[-1]}; see {directory / 'output.log'}"
-        return from_json(written.read_text())
-
-    def _plan(self, steps: range, seen: Sighting) -> dict[str, Any]:
-        return {
-            "target": self.settings.target,
-            "as_module": self.settings.as_module,
-            "arguments": list(self.settings.arguments),
-            "command": self.settings.command,
-            "first": steps[0],
-            "last": steps[-1],
-            "bits": seen.bits,
-            "kind": seen.symptom.kind,
-            "names": list(seen.symptom.names),
-            "random": self.random.as_plain(),
-        }
+    Returns: the incident that the child wrote, or a sentence that says why there is none. The child's output is kept in
+    `rerun/<step>/output.log` of the run's directory.
+    """
+    directory = children.beginning.settings.out / "rerun" / str(steps[-1])
+    wanted = {
+        "first": steps[0],
+        "last": steps[-1],
+        "bits": seen.bits,
+        "kind": seen.symptom.kind,
+        "names": list(seen.symptom.names),
+    }
+    obstacle = children.run("evenkeel.rerun.retrace", directory, steps[-1], wanted)
+    if obstacle is not None:
+        return obstacle
+    written = directory / "incident.json"
+    if not written.exists():
+        return f"the re-run from the start did not come to the bad step {steps[-1]}; see {directory / LOG}"
+    return from_json(written.read_text())
 
 
 class Retrace:
@@ -241,16 +202,13 @@ class Retrace:
         same = has_names and has_bits
         replay = Replay(how=IN_CHILD, reproduced=same, observed=self._observation, sighting=seen)
         incident = incident_of(seen, replay, self._loop.scene(updater), command=self._plan["command"])
-        draft = self._directory / ".incident.json"
-        draft.write_text(to_json(incident))
-        draft.replace(self._directory / "incident.json")
+        place(self._directory / "incident.json", to_json(incident))
         raise TrainingStopped(self._loop.step)
 
 
 def main(directory: Path) -> None:
     """Run the program of `directory/plan.json` up to the wanted step."""
-    plan = json.loads((directory / "plan.json").read_text())
-    RandomState.from_plain(plan["random"]).restore()
+    plan = plan_in(directory)
     with listening(Retrace(plan, directory)), suppress(TrainingStopped):
         run_as_main(plan["target"], plan["arguments"], as_module=plan["as_module"])
 

@@ -1,0 +1,1 @@
+"""Stable forms, one family a file."""

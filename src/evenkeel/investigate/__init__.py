@@ -1,0 +1,1 @@
+"""A captured step comes again, through the program that met it."""
