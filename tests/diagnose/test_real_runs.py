@@ -57,7 +57,7 @@ def trained(
 ) -> Incident | None:
     """Train under a guard; the incident that stopped it, or None. `after` runs behind each update."""
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
-    guard = evenkeel.Guard(model, optimizer, out=out)
+    guard = evenkeel.Guard(model, optimizer, out=out, experiments=False, capsules=False)
     with suppress(evenkeel.TrainingStopped):
         for step, batch in enumerate(guard.batches(list(batches))):
             optimizer.zero_grad()

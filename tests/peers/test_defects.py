@@ -42,7 +42,7 @@ def play(out: Path, loss_of: Loss, x: Tensor, *, steps: int = 3, model: nn.Modul
     """Train for some steps on the same batch; the incident, when there was one."""
     net = model or nn.Linear(x.shape[-1], x.shape[-1])
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
-    guard = evenkeel.Guard(net, optimizer, out=out)
+    guard = evenkeel.Guard(net, optimizer, out=out, experiments=False, capsules=False)
     try:
         for batch in guard.batches([x] * steps):
             optimizer.zero_grad()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from evenkeel.step.listener import Schedule
+from evenkeel.step.living import living
 from evenkeel.step.updater import Updater, parameters_of
 
 Roots = Sequence[nn.Module]
@@ -91,10 +92,8 @@ def names_in_capsules(tensors: Mapping[str, Tensor], name_of: Callable[[Tensor],
 def schedules_of(updaters: Sequence[Updater]) -> tuple[Schedule, ...]:
     """The schedules of learning rates of these updaters, by updater and class. Cost: a pass over all objects."""
     places = {id(updater): n for n, updater in enumerate(updaters)}
-    living = [
-        o for o in gc.get_objects() if issubclass(type(o), Schedule) and id(getattr(o, "optimizer", None)) in places
-    ]
-    return tuple(sorted(living, key=lambda s: (places[id(s.optimizer)], type(s).__name__)))
+    found = [schedule for schedule in living(Schedule) if id(getattr(schedule, "optimizer", None)) in places]
+    return tuple(sorted(found, key=lambda s: (places[id(s.optimizer)], type(s).__name__)))
 
 
 def _tensors_of(root: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -49,6 +49,7 @@ class Guard:
         check_parameters: after which updates the parameters are read; `every(1)` sees an update that is itself at
             fault at once, `every(n)` at the first bad loss or gradient that comes of it, after n steps at the latest.
         experiments: whether a bad step comes again with one thing changed at a time, to find what mends it.
+        capsules: whether a bad step is frozen into `out`, with its batches, for `evenkeel replay`.
         out: an empty or new directory for journal and reports; default `evenkeel-runs/guard-<time>`.
 
     Cost: see `detect.nonfinite.look`; memory: the batches of one step and one copy of the buffers.
@@ -63,6 +64,7 @@ class Guard:
         check_parameters: Every = EACH_TENTH_STEP,
         out: Path | str | None = None,
         experiments: bool = True,
+        capsules: bool = True,
     ) -> None:
         """Nothing is watched before `batches` is iterated."""
         models = (model,) if isinstance(model, nn.Module) else tuple(model)
@@ -74,8 +76,8 @@ class Guard:
         ranks = Together(lambda: models)
         journal = Journal(journal_path(directory, ranks.rank))
         changes = gentle_changes if experiments else no_changes
-        capsules = Capsules(loop, first_look, Beginning.of_process(), CapsuleWish())
-        record = Record(out=directory, journal=journal, ranks=ranks, changes=changes, capsules=capsules)
+        writer = Capsules(loop, first_look, Beginning.of_process(), CapsuleWish()) if capsules else None
+        record = Record(out=directory, journal=journal, ranks=ranks, changes=changes, capsules=writer)
         self._core = GuardedLoop(loop, record, policy_of(policy))
         self._core.only = None if optimizers is None else frozenset(id(o) for o in optimizers)
         self._depth = 0

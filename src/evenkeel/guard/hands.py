@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from evenkeel.step.living import living
 from evenkeel.step.updater import ByHand
 from evenkeel.tensors.graph import leaves_of
 
@@ -61,4 +61,4 @@ def _is_in_memory(leaf: Tensor) -> bool:
 
 def _any_optimizer() -> bool:
     """Whether an optimizer exists. Its parameters need not be the leaves: sharded ones are not."""
-    return any(issubclass(type(o), Optimizer) for o in gc.get_objects())
+    return bool(living(Optimizer))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,13 +10,15 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.optim.swa_utils import AveragedModel
 
+from evenkeel.step.living import living
+
 
 def living_roots() -> tuple[nn.Module, ...]:
     """Every module alive in this process that is not part of another one.
 
     Cost: one pass over the objects that Python's collector tracks; asked once, and again when a model was rebuilt.
     """
-    modules = [o for o in gc.get_objects() if issubclass(type(o), nn.Module)]
+    modules = living(nn.Module)
     parts = {id(child) for module in modules for child in vars(module).get("_modules", {}).values()}
     return tuple(m for m in modules if id(m) not in parts)
 

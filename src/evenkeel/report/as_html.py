@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import functools
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from evenkeel.core.incident import Incident
 from evenkeel.core.words import extent, nonfinite, number
@@ -15,14 +17,7 @@ TEMPLATE = "incident.html.j2"
 
 def render(incident: Incident) -> str:
     """The page of `incident`: one file, without scripts, nothing loaded from elsewhere."""
-    environment = Environment(
-        loader=PackageLoader("evenkeel.report"),
-        autoescape=True,  # names, source lines and messages are other people's text
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return _template().render(
         incident=incident,
         case=incident.case,
         origin=incident.case.origin,
@@ -49,3 +44,15 @@ def losses(incident: Incident) -> History | None:
 
 def _of_last_steps(values: tuple[float, ...], last_step: int | None) -> History | None:
     return history(values, last_step=last_step) if values else None
+
+
+@functools.cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("evenkeel.report"),
+        autoescape=True,  # names, source lines and messages are other people's text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE)

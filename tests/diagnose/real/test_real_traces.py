@@ -25,7 +25,7 @@ def watch(program: Program, out: Path, *batch: Tensor) -> tuple[evenkeel.Guard, 
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-30)
-    guard = evenkeel.Guard(model, optimizer, out=out)
+    guard = evenkeel.Guard(model, optimizer, out=out, experiments=False, capsules=False)
 
     def train() -> None:
         for x, *rest in guard.batches([batch, batch]):
