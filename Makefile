@@ -57,6 +57,7 @@ bench: setup $(RIVALS)  ## score evenkeel on the planted cases, measure what it 
 	$(BIN)/python bench/overhead.py || status=1; \
 	$(BIN)/python bench/ranks.py || status=1; \
 	$(BIN)/python bench/gpu.py || status=1; \
+	$(BIN)/python bench/incident.py || status=1; \
 	$(BIN)/python bench/trace.py || status=1; \
 	$(BIN)/python bench/accuracy.py --jobs 2 || status=1; \
 	$(BIN)/python bench/ops_speed.py || status=1; \

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from torch.nn.utils import parametrizations
 from evenkeel.experiment.clipped_gradients import ClippedGradients
 from evenkeel.experiment.eager import Eager
 from evenkeel.experiment.filled_memory import FilledMemory
-from evenkeel.experiment.initialised import Initialised
+from evenkeel.experiment.initialised import Initialised, InitialisedAtStart
 from evenkeel.experiment.left_out import LeftOut
 from evenkeel.experiment.smaller_step import SmallerStep
 from evenkeel.experiment.unchanged import Unchanged
@@ -94,6 +96,31 @@ def test_direction_of_nothing() -> None:
     with change.during():
         assert normed(torch.ones(1, 2)).isfinite().all()
     assert "direction" in change.remedy
+
+
+def test_parameters_are_found_when_the_first_module_is_called() -> None:
+    """On a run from the start there are none before."""
+    change = InitialisedAtStart()
+    with change.during():
+        model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+        with torch.no_grad():
+            model[1].weight.fill_(torch.nan)
+        assert not change.took_effect
+        assert model(torch.ones(1, 2)).isfinite().all()
+    assert change.took_effect
+    assert "1.weight" in change.changed
+    assert "1.weight" in change.remedy
+    assert model[1].weight.isnan().all()
+
+
+def test_parameters_that_are_all_right_are_left_alone() -> None:
+    """Nothing was learnt."""
+    gc.collect()  # models of other tests
+    change = InitialisedAtStart()
+    with change.during():
+        nn.Linear(2, 2)(torch.ones(1, 2))
+    assert not change.took_effect
+    assert change.remedy == ""
 
 
 def test_filled_memory() -> None:

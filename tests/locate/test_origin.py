@@ -266,6 +266,23 @@ def test_upstream_lists_what_fed_the_origin_nearest_first(play: Play, model: Sca
     assert located.upstream[0].scalars == (2.0,)
 
 
+def test_way_of_a_gradient_is_listed_however_much_forward_had_saved(play: Play, model: Scaled, x: Tensor) -> None:
+    """Sixty stations back in time, each of which reads what the forward pass kept for it."""
+
+    def forward() -> Tensor:
+        h = model(x) * 0
+        for _ in range(60):
+            h = torch.tanh(10 * h)  # the value stays 0, and its slope is 10 each time
+        return h.sum()
+
+    located = play(forward, model=model, batch=[x]).located
+    assert located.phase == "backward"
+    backward = [o for o in located.incoming if o.phase == "backward"]
+    assert len(backward) == 40
+    assert located.incoming[:40] == tuple(backward)
+    assert any(o.phase == "forward" for o in located.incoming)
+
+
 # --------------------------------------------------------------------------------- data and state
 
 

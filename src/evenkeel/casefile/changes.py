@@ -18,7 +18,7 @@ from evenkeel.experiment.change import Change
 from evenkeel.experiment.clipped_gradients import ClippedGradients
 from evenkeel.experiment.eager import Eager
 from evenkeel.experiment.filled_memory import FilledMemory
-from evenkeel.experiment.initialised import Initialised
+from evenkeel.experiment.initialised import Initialised, InitialisedAtStart
 from evenkeel.experiment.left_out import LeftOut
 from evenkeel.experiment.precision import in_float32, in_float64
 from evenkeel.experiment.smaller_step import SmallerStep
@@ -74,7 +74,7 @@ def all_changes(incident: Incident | None, replay: Replay, scene: Scene) -> Iter
 
 
 # A search tells which forms fit. Of each kind the first that is healthy is enough.
-Kind = Literal["search", "form", "rate", "norm", "format", "skip"]
+Kind = Literal["search", "form", "start", "rate", "norm", "format", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,8 @@ def attempts(incident: Incident) -> Iterator[Attempt]:
     if search is not None:
         yield Attempt(search, step, here, "search")
         yield from (Attempt(form, step, here, "form") for form in search.candidates)
+    if step == 0:
+        yield Attempt(InitialisedAtStart(), 0, here, "start")
     if family == "dynamics":
         yield from _calmer(step, incident.causes[0])
     yield from (Attempt(change, step, here, "format") for change in _in_wider_formats(incident))

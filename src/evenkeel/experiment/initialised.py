@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from evenkeel.core.edit import Edit
+from evenkeel.step.living import living
 from evenkeel.step.window import HandOut
 from evenkeel.tensors.measure import is_finite
 
@@ -76,3 +78,56 @@ class Initialised:
 
 def _is_direction_of_nothing(name: str, parameter: Tensor) -> bool:
     return name.endswith(_DIRECTIONS) and not bool(parameter.detach().flatten(1).any(dim=1).all())
+
+
+class InitialisedAtStart:
+    """The same for a run from the start: the parameters are looked for when the first module is called."""
+
+    name = Initialised.name
+    edits: tuple[Edit, ...] = ()
+    keeps_loss = False
+
+    def __init__(self) -> None:
+        """None is known yet."""
+        self._found: Initialised | None = None
+
+    @property
+    def took_effect(self) -> bool:
+        """Whether there was one."""
+        return self._found is not None
+
+    @property
+    def changed(self) -> str:
+        """Which, and how."""
+        return "" if self._found is None else self._found.changed
+
+    @property
+    def remedy(self) -> str:
+        """What the constructor lacks."""
+        return "" if self._found is None else self._found.remedy
+
+    def batch(self, hand_out: HandOut) -> object:
+        """As it was."""
+        return hand_out.again()
+
+    @contextmanager
+    def during(self) -> Iterator[None]:
+        """From the first call of a module on; at the end the values of before are put back."""
+        with ExitStack() as stack:
+
+            def begin(_module: nn.Module, _args: object) -> None:
+                handle.remove()
+                self._found = Initialised.of(_living_parameters())
+                if self._found is not None:
+                    stack.enter_context(self._found.during())
+
+            handle = register_module_forward_pre_hook(begin)
+            stack.callback(handle.remove)
+            yield
+
+
+def _living_parameters() -> list[tuple[str, Tensor]]:
+    """Of every model, under its dotted name there."""
+    modules = living(nn.Module)
+    parts = {id(child) for module in modules for child in module.children()}
+    return [named for module in modules if id(module) not in parts for named in module.named_parameters()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,8 +16,8 @@ from evenkeel.locate.flow import Birth, walk_back
 from evenkeel.locate.record import Record, Touch, storage_of
 from evenkeel.locate.samples import SampleFinder
 from evenkeel.locate.trace import Trace
+from evenkeel.locate.upstream import incoming, upstream
 
-_MOST_UPSTREAM = 40
 _MOST_ELEMENTS = 16
 _DATA = {"batch", "external"}
 _NEVER_MASKS = {"parameter", "optimizer", "gradient"}
@@ -73,8 +72,8 @@ def locate(
         origin=_origin(best, trace, leaves, finder),
         others=_others(ranked, record, trace, leaves, finder),
         chain=_chain(best, trace.records[first]),
-        upstream=_upstream(record, trace),
-        incoming=_ancestors(derivative, trace) if derivative is not None else (),
+        upstream=upstream(record, trace),
+        incoming=incoming(derivative, trace) if derivative is not None else (),
         leaves=tuple(leaves.values()),
     )
 
@@ -215,25 +214,6 @@ def _chain(birth: Birth, last: Record) -> tuple[Link, ...]:
     if birth.became_nan is not None:
         links.append(Link(role="became nan", operation=birth.became_nan.operation()))
     return (*links, Link(role="visible", operation=last.operation()))
-
-
-def _upstream(record: Record, trace: Trace) -> tuple[Operation, ...]:
-    """What fed the origin's forward operation, nearest first."""
-    return _ancestors(trace.records[record.forward] if record.forward is not None else record, trace)
-
-
-def _ancestors(record: Record, trace: Trace) -> tuple[Operation, ...]:
-    """Breadth first over the writers of what was read; views are no operations of their own."""
-    queue, seen = deque([record.index]), {record.index}
-    found: list[Operation] = []
-    while queue and len(found) < _MOST_UPSTREAM:
-        for read in trace.records[queue.popleft()].reads:
-            writer = read.writer
-            if writer is not None and writer not in seen:
-                seen.add(writer)
-                queue.append(writer)
-                found.append(trace.records[writer].operation())
-    return tuple(found)
 
 
 def _from_leaf_alone(trace: Trace, symptom: Sequence[Tensor], leaves: Leaves) -> Located:
