@@ -213,6 +213,36 @@ def test_a_change_that_mends(supervised: Start, plain: Start, scripts: Path, tmp
     assert (status, "the step is healthy" in said) == (0, True), said
 
 
+FORM = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
+x, y = torch.randn(64, 4), torch.randint(3, (64,))
+x[37] *= 1e4
+model = nn.Linear(4, 3)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for a, b in DataLoader(TensorDataset(x, y), batch_size=8):
+    z = model(a)
+    loss = -torch.log(torch.softmax(z, dim=1))[torch.arange(len(b)), b].mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_a_stable_form_that_mends(captured: Callable[..., tuple[Path, Path]], plain: Start) -> None:
+    """Those that may fit the origin are listed; the right one is healthy, another one meets nothing."""
+    directory, out = captured(text=FORM)
+    _, said = replayed(plain, out / "capsule", "--list", cwd=directory)
+    assert "'stable form: log_softmax'" in said
+    status, said = replayed(plain, out / "capsule", "--with", "stable form: log_softmax", cwd=directory)
+    assert (status, "the step is healthy" in said) == (0, True), said
+    status, said = replayed(plain, out / "capsule", "--with", "stable form: logsigmoid", cwd=directory)
+    assert (status, "nothing was learnt" in said) == (3, True), said
+
+
 def test_a_damaged_capsule(captured: Callable[..., tuple[Path, Path]], plain: Start) -> None:
     """Status 2 and a sentence; the program does not run."""
     directory, out = captured("--zip")

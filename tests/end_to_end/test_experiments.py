@@ -85,6 +85,26 @@ for (a,) in DataLoader(TensorDataset(x), batch_size=16):
 )
 
 
+COMES_AND_GOES = (
+    HEAD
+    + """
+from pathlib import Path
+
+x = torch.randn(64, 4)
+model = nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step, (a,) in enumerate(DataLoader(TensorDataset(x), batch_size=8)):
+    loss = model(a).square().mean() + UNWRITTEN
+    if step == 2 and not Path("once").exists():
+        Path("once").touch()
+        loss = loss * torch.nan
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+
 def tried(start: Start, project: Project, tmp_path: Path, text: str, *options: str) -> dict[str, Any]:
     """The incident of a program, run as users run it."""
     directory = project(**{"train.py": text})
@@ -133,6 +153,30 @@ def test_data_that_no_form_mends(with_experiments: Start, project: Project, tmp_
     assert told["origin"]["samples_verified"] is True
     assert outcomes(told) == {"without samples": True, "step left out": True}
     assert not any(name.startswith("stable form") for name in outcomes(told))
+
+
+@pytest.mark.parametrize(
+    ("unwritten", "cause"),
+    [
+        ("torch.zeros(3).sum()", "not_reproduced"),
+        ("0 * torch.empty(3_000_000).sum()", "uninitialised_memory"),  # fresh pages, which nobody else writes to
+    ],
+)
+def test_failure_that_comes_and_goes(
+    unwritten: str, cause: str, with_experiments: Start, project: Project, tmp_path: Path
+) -> None:
+    """It does not come again in the loop nor in a child: it is made again unchanged, and with memory filled."""
+    fails_when_filled = cause == "uninitialised_memory"
+    told = tried(with_experiments, project, tmp_path, COMES_AND_GOES.replace("UNWRITTEN", unwritten))
+    assert not told["reproduced"]
+    names = [e["name"] for e in told["experiments"]]
+    assert names == ["unchanged", "unchanged", "unchanged", "uninitialised memory filled"]
+    assert [e["healthy"] for e in told["experiments"]] == [True, True, True, not fails_when_filled]
+    assert told["repeats"] == [False, False, False]
+    assert told["fails_when_filled"] is fails_when_filled
+    assert told["cause"]["class"] == cause
+    assert told["cause"]["family"] == "hardware"
+    assert "healthy each time" in " ".join([told["cause"]["text"], *told["cause"]["evidence"]])
 
 
 def test_nothing_is_tried_when_nobody_wants_it(supervised: Start, project: Project, tmp_path: Path) -> None:

@@ -32,6 +32,17 @@ def test_skipped_step_leaves_nothing_behind(optimizer: str, plain: Start, superv
     assert written(out) == [(BAD_STEPS[0], True)]
 
 
+def test_experiments_leave_nothing_behind_either(plain: Start, with_experiments: Start, tmp_path: Path) -> None:
+    """Trials that make an update and take it back: the bits of the run that left the batch out by hand."""
+    out = tmp_path / "out"
+    by_hand = plain("skipped.py", tmp_path / "by_hand", OPTIMIZER="adam", LEAVE_OUT="1")
+    done = with_experiments(*skipping(3), tmp_path / "watched", out=out, OPTIMIZER="adam")
+    assert (by_hand.status, done.status) == (0, 0), done.said
+    assert final_state(tmp_path / "watched") == final_state(tmp_path / "by_hand")
+    told = json.loads((out / "incident.json").read_text())
+    assert any(tried["healthy"] for tried in told["experiments"])
+
+
 def test_two_skipped_steps(plain: Start, supervised: Start, tmp_path: Path) -> None:
     """The second incident is written beside the first, and each counts one step."""
     out = tmp_path / "out"

@@ -42,7 +42,7 @@ def train(fault: Fault, model: str, precision: str, out: Path, *, off: float) ->
     torch.manual_seed(1)
     net = MODELS[model]()
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
-    guard = evenkeel.Guard(net, optimizer, out=out, experiments=False, capsules=False)
+    guard = evenkeel.Guard(net, optimizer, out=out, capsules=False)
 
     def loop() -> None:
         for x, on in guard.batches(batches(off)):

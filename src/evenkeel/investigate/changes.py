@@ -5,17 +5,23 @@ from __future__ import annotations
 import difflib
 
 from evenkeel.capsule.thaw import Capsule
+from evenkeel.casefile.changes import attempts
 from evenkeel.core.errors import UsageError
 from evenkeel.experiment.change import Change
 from evenkeel.experiment.eager import Eager
 from evenkeel.experiment.filled_memory import FilledMemory
 from evenkeel.experiment.precision import in_float32, in_float64
 from evenkeel.experiment.unchanged import Unchanged
+from evenkeel.report.as_json import from_json
 
 
-def changes_for(_capsule: Capsule) -> list[Change]:
-    """The experiments that need nothing but the step itself; those that need its trace are a live run's."""
-    return [Unchanged(), Eager(), in_float32(), in_float64(), FilledMemory()]
+def changes_for(capsule: Capsule) -> list[Change]:
+    """What can be tried on the step itself: the stable forms of its origin too, where the case tells of one.
+
+    What has to hold from the first step on, and what needs the rows behind a bad value, are a live run's.
+    """
+    forms = [attempt.change for attempt in attempts(from_json(capsule.incident)) if attempt.kind == "form"]
+    return [Unchanged(), Eager(), in_float32(), in_float64(), FilledMemory(), *forms]
 
 
 def change_named(name: str, capsule: Capsule) -> Change:
