@@ -1,5 +1,6 @@
 """Programs started as a user starts them: plain, and under `evenkeel run`."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -79,6 +80,25 @@ def plain() -> Callable[..., Finished]:
 def supervised() -> Callable[..., Finished]:
     """Start a program under `evenkeel run`."""
     return run_supervised
+
+
+@pytest.fixture(scope="session")
+def planted_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`planted_run("gan.py")`: where the run of a planted script was written. Each is run once, whoever asks first."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "planted"
+    shared.mkdir(exist_ok=True)
+
+    def run(*target: str) -> Path:
+        out = shared / target[-1]
+        with (shared / f"{target[-1]}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not out.exists():
+                done = run_supervised(*target, out=out)
+                assert done.status == 3, done.said
+        return out
+
+    return run
 
 
 @pytest.fixture

@@ -58,11 +58,9 @@ def replayed(start: Start, capsule: Path, *options: str, cwd: Path) -> tuple[int
 
 
 @pytest.mark.parametrize("script", every_script())
-def test_round_trip(script: str, plain: Start, supervised: Start, tmp_path: Path) -> None:
+def test_round_trip(script: str, plain: Start, planted_run: Callable[..., Path], tmp_path: Path) -> None:
     """From another directory; the verdict is told to the bit, and the way is the one that the loop allows."""
-    out = tmp_path / "out"
-    done = supervised("--no-experiments", *TARGETS.get(script, (f"{script}.py",)), out=out)
-    assert done.status == 3, done.said
+    out = planted_run(*TARGETS.get(script, (f"{script}.py",)))
     capsule = out / "capsule"
     incident = json.loads((out / "incident.json").read_text())
     assert incident["capsule"] == str(capsule)
@@ -208,7 +206,7 @@ def test_with_one_thing_changed(captured: Callable[..., tuple[Path, Path]], plai
 
 def test_a_change_that_mends(supervised: Start, plain: Start, scripts: Path, tmp_path: Path) -> None:
     """A square beyond what float16 holds, in float32: status 0, and the loss is told."""
-    assert supervised("--no-experiments", "amp_forward_overflow.py", out=tmp_path / "out").status == 3
+    assert supervised("amp_forward_overflow.py", out=tmp_path / "out").status == 3
     status, said = replayed(plain, tmp_path / "out" / "capsule", "--with", "step in float32", cwd=scripts)
     assert (status, "the step is healthy" in said) == (0, True), said
 

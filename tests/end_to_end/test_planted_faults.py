@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-Start = Callable[..., Any]  # starts a program; see conftest
 
 HERE = "in process"
 CHILD = "in a child process"
@@ -168,11 +167,9 @@ def rows() -> list[Any]:
 
 
 @pytest.mark.parametrize("planted", rows())
-def test_planted_fault(planted: Planted, scripts: Path, supervised: Start, tmp_path: Path) -> None:
+def test_planted_fault(planted: Planted, scripts: Path, planted_run: Callable[..., Path]) -> None:
     """Stopped at the right step with status 3, replayed to the bit, and the origin is the marked line."""
-    out = tmp_path / "out"
-    done = supervised(*(planted.target or (f"{planted.script}.py",)), out=out)
-    assert done.status == 3, done.said
+    out = planted_run(*(planted.target or (f"{planted.script}.py",)))
     incident = json.loads((out / "incident.json").read_text())
     assert_contract(incident, out)
     place = scripts / planted.place
