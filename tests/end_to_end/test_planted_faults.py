@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-
 HERE = "in process"
 CHILD = "in a child process"
 EITHER = "in "  # the loop wrote into its own parameters or drew ahead: where it is repeated is no promise
