@@ -16,7 +16,8 @@ from evenkeel.rerun.child import Beginning, Children
 from evenkeel.rerun.proof import proved
 from evenkeel.rerun.retrace import retraced
 
-_QUICK_S = 60.0
+_QUICK_S = 60.0  # a person waits for several runs
+_LONG_S = 600.0  # a person waits for one
 
 
 class Rerun:
@@ -35,7 +36,7 @@ class Rerun:
     def may_attempt(self) -> bool:
         """Whether several runs are wanted, and take a time for which a person waits."""
         settings = self._children.beginning.settings
-        return settings.experiments and settings.policy.name == "stop" and self._is_quick
+        return settings.experiments and settings.policy.name == "stop" and self._so_far_s < _QUICK_S
 
     def __call__(self, steps: range, seen: Sighting) -> Incident | str:
         """Repeat the one of `steps` in which the symptom arose; or a sentence that says why there is no incident."""
@@ -43,8 +44,11 @@ class Rerun:
 
     def prove(self, files: Sequence[PatchedFile], step: int) -> ProofResult | str:
         """Run the program with patched files to the step after `step`; or a sentence that says why it did not."""
-        if self._children.beginning.settings.policy.name != "stop" and not self._is_quick:
+        settings, so_far_s = self._children.beginning.settings, self._so_far_s
+        if settings.policy.name != "stop" and so_far_s > _QUICK_S:
             return "training would have to wait for its proof, a run from the start"
+        if not settings.fix_preview and so_far_s > _LONG_S:
+            return f"its proof, a run from the start, takes some {so_far_s / 60:.0f} minutes; --fix-preview has it made"
         return proved(self._children, files, step)
 
     def attempt(self, incident: Incident, position: int) -> AttemptResult | str | None:
@@ -52,5 +56,5 @@ class Rerun:
         return attempted(self._children, incident, position)
 
     @property
-    def _is_quick(self) -> bool:
-        return time.monotonic() - self._children.beginning.monotonic_s < _QUICK_S
+    def _so_far_s(self) -> float:
+        return time.monotonic() - self._children.beginning.monotonic_s
