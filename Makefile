@@ -9,10 +9,10 @@ ARGS   ?=
 DATA   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test test-long check bench clean
 
 help:  ## list the goals
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv and install evenkeel with its development tools
 
@@ -42,7 +42,10 @@ demo: setup  ## watch a run go bad, get it explained, then run the mended script
 
 # One thread for each of the two workers: on two cores more threads only wait for one another.
 test: setup  ## run the tests (ARGS="-k word" to choose)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not long" $(ARGS)
+
+test-long: setup  ## run those that `make test` leaves out: whole tables of programs started one by one
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m long $(ARGS)
 
 check: setup  ## lint, formatting, types, import contracts
 	$(BIN)/ruff check

@@ -14,6 +14,11 @@ Start = Callable[..., Any]  # starts a program; see conftest
 SAME = "the same failure, the same to the bit"
 TARGETS = {"trainer": ("-m", "trainer.train")}
 SLOW = {"compiled"}  # inductor calls a C++ compiler
+# In every run of the tests; the others in the long one.
+ALWAYS = {
+    "accumulation", "adam_closure", "amp_unscale_clip", "array_slices", "batchnorm_dropout", "drawn_numpy",
+    "first_step", "gan_generator", "loader_shuffled", "manual_sgd", "scheduler", "trainer",
+}  # fmt: skip
 # From the start of the program, because its state alone does not make the step.
 FROM_START = {
     "array_slices": "the step did not come again in the process that met it",
@@ -38,16 +43,19 @@ def every_script() -> list[Any]:
     """All the loops that planted faults are tested with."""
     folder = Path(__file__).parent / "scripts"
     names = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
-    return [
-        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in sorted(names - {"final_state"})
-    ]
+    return [pytest.param(name, marks=_marks(name)) for name in sorted(names - {"final_state"})]
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    is_long = name not in ALWAYS
+    return [*([pytest.mark.slow] if name in SLOW else []), *([pytest.mark.long] if is_long else [])]
 
 
 def test_no_script_was_forgotten() -> None:
     """And none has an entry without being there."""
     names = {row.values[0] for row in every_script()}
     assert len(names) == 61
-    assert names >= FROM_START.keys()
+    assert names >= FROM_START.keys() | ALWAYS
 
 
 def replayed(start: Start, capsule: Path, *options: str, cwd: Path) -> tuple[int, str]:

@@ -38,9 +38,7 @@ def train(run: Run, model: str, precision: str, out: Path) -> Incident | None:
     net = run.build(run.models[model]())
     parameters = [p for name, p in net.named_parameters() if not name.startswith("teacher.")]
     optimizer = torch.optim.SGD(parameters, lr=run.rate)
-    guard = evenkeel.Guard(
-        net, optimizer, out=out, check_parameters=evenkeel.every(1), experiments=False, capsules=False
-    )
+    guard = evenkeel.Guard(net, optimizer, out=out, check_parameters=evenkeel.every(1), capsules=False)
     run.after(net, -1)
 
     def loop() -> None:

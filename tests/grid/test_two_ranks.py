@@ -12,6 +12,7 @@ from typing import Literal
 
 import pytest
 
+pytestmark = pytest.mark.long
 SCRIPT = Path(__file__).parent / "two_ranks.py"
 TIME_LIMIT_S = 240.0
 MODELS, PRECISIONS = ("perceptron", "transformer", "graph"), ("float32", "bfloat16")

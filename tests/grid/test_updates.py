@@ -34,13 +34,21 @@ def run(program: str, directory: Path) -> tuple[int, Path]:
     return done.returncode, out
 
 
+def rows() -> list[Any]:
+    """The first model of each update in every run of the tests, the others in the long one."""
+    return [
+        pytest.param(u, model, id=f"{u.name}-{model}", marks=[] if model == u.models[0] else [pytest.mark.long])
+        for u, model in CELLS
+    ]
+
+
 def test_the_table_is_whole() -> None:
     """Five programs in three models."""
     assert (len(UPDATES), len(CELLS)) == (5, 15)
     assert len({update.name for update in UPDATES}) == len(UPDATES)
 
 
-@pytest.mark.parametrize(("update", "model"), CELLS, ids=[f"{update.name}-{model}" for update, model in CELLS])
+@pytest.mark.parametrize(("update", "model"), rows())
 def test_update_at_fault_is_named(update: Update, model: str, tmp_path: Path) -> None:
     """Cause and phase."""
     status, out = run(MODEL.format(model=model) + update.program.format(**update.bad), tmp_path)

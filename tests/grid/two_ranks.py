@@ -95,7 +95,7 @@ def train(plant: Plant, model: str, precision: str, rank: int, out: Path) -> tup
     given: list[Batch] = [(torch.randn(NUM_SAMPLES, 6), SMALL) for _ in range(NUM_STEPS)]
     given[BAD_STEP] = plant.spoil(given[BAD_STEP], rank)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
-    guard = evenkeel.Guard(net, optimizer, out=out, experiments=False, capsules=False)
+    guard = evenkeel.Guard(net, optimizer, out=out, capsules=False)
     try:
         for x, size in guard.batches(given):
             optimizer.zero_grad()
