@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -143,7 +144,14 @@ def bombed(new: zipfile.ZipFile, name: str, content: bytes) -> None:
     new.writestr(name, b"\0" * 10_000_000 if bomb else content, zipfile.ZIP_BZIP2 if bomb else zipfile.ZIP_STORED)
 
 
+def boundless(new: zipfile.ZipFile, name: str, content: bytes) -> None:
+    """Files of more bytes than a machine can count, in the manifest of a compressed file."""
+    text = re.sub(rb'"num_bytes": \d+', b'"num_bytes": 99999999999999999999', content)
+    new.writestr(name, text if name == "manifest.json" else content, zipfile.ZIP_DEFLATED)
+
+
 HOSTILE = {
+    boundless: "is not of the 99,999,999,999,999,999,999 bytes",
     climbing: "'../trees.json' is no file of a capsule",
     absolute: "'/tmp/trees.json' is no file of a capsule",
     twice: "two of its files have the same name",

@@ -142,17 +142,19 @@ def test_learning_rate_that_is_too_large(with_experiments: Start, project: Proje
     """A tenth of it only takes longer to diverge; that is no remedy, though the failing step is finite."""
     told = tried(with_experiments, project, tmp_path, DIVERGES)
     assert told["cause"]["family"] == "dynamics"
-    assert outcomes(told) == {"smaller step: 0.1": False, "smaller step: 0.01": True}
+    tried_rates = {name: healthy for name, healthy in outcomes(told).items() if name.startswith("smaller step")}
+    assert tried_rates == {"smaller step: 0.1": False, "smaller step: 0.01": True}
+    assert any(name.startswith("clipped gradients") for name in outcomes(told))
     assert told["advice"][0]["text"].startswith("Lower the learning rate to about 0.01")
     assert told["advice"][0]["diff"] is None
 
 
 def test_data_that_no_form_mends(with_experiments: Start, project: Project, tmp_path: Path) -> None:
-    """Where the batch is bad, nothing pretends to mend it: the samples are verified, and the step may be left out."""
+    """Where the batch is bad, nothing pretends to mend it: the samples are verified."""
     told = tried(with_experiments, project, tmp_path, NOT_MENDED)
     assert told["origin"]["samples_verified"] is True
-    assert outcomes(told) == {"without samples": True, "step left out": True}
-    assert not any(name.startswith("stable form") for name in outcomes(told))
+    assert outcomes(told) == {"without samples": True}
+    assert told["advice"][0]["verified_by"] is None
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,12 @@ BY_COLUMN = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 k
 
 
 @BY_COLUMN
-def test_patch_is_offered_written_and_right(project: Callable[..., Path], plain: Start, supervised: Start) -> None:
+def test_patch_is_offered_written_and_right(
+    project: Callable[..., Path], plain: Start, with_experiments: Start
+) -> None:
     """The diff in the incident is that of fix.patch; it applies, and the script then runs to its end."""
     directory = project(**{"train.py": SCRIPT, "losses.py": LOSSES})
-    done = supervised("--fix-preview", "train.py", out=directory / "out", cwd=directory)
+    done = with_experiments("--fix-preview", "train.py", out=directory / "out", cwd=directory)
     assert done.status == 3, done.said
     incident = json.loads((directory / "out" / "incident.json").read_text())
     assert incident["step"] == 2
@@ -71,10 +73,10 @@ def test_patch_is_offered_written_and_right(project: Callable[..., Path], plain:
 
 
 @BY_COLUMN
-def test_without_the_option_only_the_report_has_the_diff(project: Callable[..., Path], supervised: Start) -> None:
+def test_without_the_option_only_the_report_has_the_diff(project: Callable[..., Path], with_experiments: Start) -> None:
     """No file is made that was not asked for."""
     directory = project(**{"train.py": SCRIPT, "losses.py": LOSSES})
-    done = supervised("train.py", out=directory / "out", cwd=directory)
+    done = with_experiments("train.py", out=directory / "out", cwd=directory)
     assert done.status == 3, done.said
     incident = json.loads((directory / "out" / "incident.json").read_text())
     assert incident["advice"][0]["diff"].startswith("--- a/losses.py\n+++ b/losses.py\n")
@@ -84,12 +86,12 @@ def test_without_the_option_only_the_report_has_the_diff(project: Callable[..., 
 
 
 @BY_COLUMN
-def test_no_patch_where_operands_stand_elsewhere(project: Callable[..., Path], supervised: Start) -> None:
+def test_no_patch_where_operands_stand_elsewhere(project: Callable[..., Path], with_experiments: Start) -> None:
     """The probabilities are made in one function, and their logarithm is taken in another."""
     losses = LOSSES.replace("def nll", "def shares(logits):\n    return torch.softmax(logits, dim=1)\n\n\ndef nll")
     losses = losses.replace("p = torch.softmax(logits, dim=1)  # rows", "p = shares(logits)")
     directory = project(**{"train.py": SCRIPT, "losses.py": losses})
-    done = supervised("--fix-preview", "train.py", out=directory / "out", cwd=directory)
+    done = with_experiments("--fix-preview", "train.py", out=directory / "out", cwd=directory)
     assert done.status == 3, done.said
     incident = json.loads((directory / "out" / "incident.json").read_text())
     assert all(advice["diff"] is None for advice in incident["advice"])

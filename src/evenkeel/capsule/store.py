@@ -154,7 +154,7 @@ def _read_file(path: Path, most: int) -> bytes:
 
 def _read_member(file: zipfile.ZipFile, name: str, most: int) -> bytes:
     with file.open(name) as member:
-        return member.read(most)
+        return member.read(min(most, file.getinfo(name).file_size + 1))  # a manifest may name any number of bytes
 
 
 @contextmanager
