@@ -110,6 +110,7 @@ def test_fault_is_named_in_every_model(fault: Fault, tmp_path: Path, capsys: pyt
         assert_cell(fault, incident, where)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", PLANTED, ids=lambda fault: fault.name)
 def test_healthy_neighbour_is_silent(fault: Fault, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same loss with every sample switched on."""

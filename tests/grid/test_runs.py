@@ -95,6 +95,7 @@ def test_run_is_explained_in_every_model(run: Run, tmp_path: Path, capsys: pytes
         assert_cell(run, incident, where)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_run_without_the_fault_is_healthy(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same model, loss and data with nothing spoiled, at a small rate."""
