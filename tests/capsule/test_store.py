@@ -121,7 +121,7 @@ def climbing(new: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 def absolute(new: zipfile.ZipFile, name: str, content: bytes) -> None:
     """The same by an absolute path."""
-    new.writestr(f"/tmp/{name}" if name == "trees.json" else name, content)  # noqa: S108  a name in a zip file
+    new.writestr(f"/elsewhere/{name}" if name == "trees.json" else name, content)
 
 
 def twice(new: zipfile.ZipFile, name: str, content: bytes) -> None:
@@ -153,7 +153,7 @@ def boundless(new: zipfile.ZipFile, name: str, content: bytes) -> None:
 HOSTILE = {
     boundless: "is not of the 99,999,999,999,999,999,999 bytes",
     climbing: "'../trees.json' is no file of a capsule",
-    absolute: "'/tmp/trees.json' is no file of a capsule",
+    absolute: "'/elsewhere/trees.json' is no file of a capsule",
     twice: "two of its files have the same name",
     linked: "trees.json is a link, encrypted, or no file at all",
     bombed: "model.safetensors would grow from",
