@@ -129,7 +129,7 @@ def read_incident(out: Path, script: Path) -> Answer:
         op=origin.get("op"),
         family=(given.get("cause") or {}).get("family"),
         samples=tuple(origin.get("samples") or ()),
-        reproduced=bool(given.get("reproduced")),
+        reproduced=bool(given.get("reproduced")) and not given.get("but_for_rounding"),
         remedies=tuple(tried["name"] for tried in given.get("experiments") or () if tried["healthy"]),
         patched=any(advice["diff"] for advice in given.get("advice") or ()),
     )

@@ -23,6 +23,7 @@ from evenkeel.core.settings import CapsuleWish
 from evenkeel.report.as_json import to_json
 from evenkeel.step.snapshot import RandomState
 from evenkeel.step.window import HandOut
+from evenkeel.tensors.fingerprint import fingerprint
 
 Freeze = Callable[..., Frozen]
 
@@ -46,7 +47,7 @@ def manifest() -> Manifest:
     program = Program(
         target="train.py", as_module=False, arguments=("--lr", "1"), cwd="/nowhere", file=None, sha256=None
     )
-    seen = Seen(step=7, kind="loss", names=("loss",), bits="ab", bits_of_losses="cd", is_glimpse=False)
+    seen = Seen(step=7, kind="loss", names=("loss",), fingerprint=fingerprint([torch.ones(2)]), is_glimpse=False)
     return Manifest(
         begin="state",
         why="",

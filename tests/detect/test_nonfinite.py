@@ -133,26 +133,26 @@ def test_same_failure_repeats_itself() -> None:
     """Judged by bits: same loss, same gradients."""
     first, second = (look(watched(loss=math.nan), name_of) for _ in range(2))
     assert first is not None
-    assert first.repeats(second)
-    assert not first.repeats(None)
+    assert first.likeness(second) == "bits"
+    assert first.likeness(None) == "none"
 
 
 def test_other_failures_are_no_repetition() -> None:
     """Another value, another tensor, another finite gradient beside it: not the same step."""
     first = look(watched(gradient=math.nan), name_of)
     assert first is not None
-    assert not first.repeats(look(watched(gradient=math.inf), name_of))
-    assert not first.repeats(look(watched(loss=math.nan, gradient=math.nan), name_of))
+    assert first.likeness(look(watched(gradient=math.inf), name_of)) == "none"
+    assert first.likeness(look(watched(loss=math.nan, gradient=math.nan), name_of)) == "none"
     changed = watched(gradient=math.nan)
     changed.gradients[0][1][0] = 2.0
-    assert not first.repeats(look(changed, name_of))
+    assert first.likeness(look(changed, name_of)) == "none"
 
 
 def test_same_bits_in_other_tensors_are_no_repetition() -> None:
     """Names count as well."""
     first = look(watched(gradient=math.nan), name_of)
     assert first is not None
-    assert not first.repeats(look(watched(gradient=math.nan), lambda t: f"other {t.numel()}"))
+    assert first.likeness(look(watched(gradient=math.nan), lambda t: f"other {t.numel()}")) == "none"
 
 
 def test_sparse_gradients_are_judged() -> None:
@@ -193,11 +193,11 @@ def test_norm_that_overflows_is_seen_though_no_gradient_is_bad() -> None:
 def test_glimpse_is_repeated_by_a_step_with_the_same_losses() -> None:
     """The gradients of a step that the device left out are gone."""
     bad, other = torch.tensor(math.nan), torch.tensor(1.0)
-    assert glimpse([bad]).repeats(look(Watched([bad], [(filled(2), filled(2, math.nan))]), name_of))
+    assert glimpse([bad]).likeness(look(Watched([bad], [(filled(2), filled(2, math.nan))]), name_of)) == "bits"
     of_gradient = look(Watched([other], [(filled(2), filled(2, math.nan))]), name_of)
-    assert glimpse([other]).repeats(of_gradient)
-    assert not glimpse([torch.tensor(2.0)]).repeats(of_gradient)
-    assert not glimpse([other]).repeats(None)
+    assert glimpse([other]).likeness(of_gradient) == "bits"
+    assert glimpse([torch.tensor(2.0)]).likeness(of_gradient) == "none"
+    assert glimpse([other]).likeness(None) == "none"
 
 
 def test_what_was_sent_is_a_symptom_only_when_bad() -> None:

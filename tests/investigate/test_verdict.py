@@ -5,25 +5,34 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import torch
 
 from evenkeel.capsule.manifest import Seen
 from evenkeel.core.case import Symptom
+from evenkeel.core.fingerprint import Fingerprint
 from evenkeel.detect.nonfinite import Sighting
 from evenkeel.investigate.verdict import outcome_of
+from evenkeel.tensors.fingerprint import fingerprint
 
-SEEN = Seen(step=3, kind="gradient", names=("Linear[0].weight",), bits="aa", bits_of_losses="bb", is_glimpse=False)
+
+def of(value: float) -> Fingerprint:
+    """The fingerprint of one number."""
+    return fingerprint([torch.tensor(value)])
 
 
-def sighting(name: str, bits: str = "aa", losses: str = "bb") -> Sighting:
+SEEN = Seen(step=3, kind="gradient", names=("Linear[0].weight",), fingerprint=of(1.0), is_glimpse=False)
+
+
+def sighting(name: str, value: float = 1.0, loss: float = 2.0) -> Sighting:
     """What is seen now."""
-    return Sighting(Symptom(kind="gradient", name=name, names=(name,)), bits, (), bits_of_losses=losses)
+    return Sighting(Symptom(kind="gradient", name=name, names=(name,)), of(value), (), of_losses=of(loss))
 
 
 @pytest.mark.parametrize(
     ("again", "outcome"),
     [
         (sighting("weight"), "same bits"),
-        (sighting("weight", bits="cc"), "same failure"),
+        (sighting("weight", value=1.5), "same failure"),
         (sighting("bias"), "another failure"),
         (None, "gone"),
     ],
@@ -35,6 +44,6 @@ def test_outcomes(again: Sighting | None, outcome: str) -> None:
 
 def test_of_a_glimpse_only_the_losses_are_known() -> None:
     """Whatever the names."""
-    glimpse = dataclasses.replace(SEEN, is_glimpse=True, names=("not yet known",), bits="")
-    assert outcome_of(glimpse, sighting("bias", bits="cc"), {}) == "same bits"
-    assert outcome_of(glimpse, sighting("bias", losses="cc"), {}) == "same failure"
+    glimpse = dataclasses.replace(SEEN, is_glimpse=True, names=("not yet known",), fingerprint=of(2.0))
+    assert outcome_of(glimpse, sighting("bias", value=1.5), {}) == "same bits"
+    assert outcome_of(glimpse, sighting("bias", loss=2.5), {}) == "same failure"

@@ -2,59 +2,17 @@ from __future__ import annotations
 
 import cmath
 import math
-import struct
 from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tensors.drawn import BAD, FLOATS, SMALL_FLOATS, tensors
 from torch import Tensor
 
 from evenkeel.core.stats import TensorStats
-from evenkeel.tensors.measure import can_be_nonfinite, dense, describe, digest, is_finite, quick, suspicion
-
-FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-SMALL_FLOATS = [d for name in ("float8_e4m3fn", "float8_e5m2") if (d := getattr(torch, name, None)) is not None]
-OTHERS = [torch.complex64, torch.int64, torch.uint8, torch.bool]
-PLAIN = [0.0, -0.0, 1.0, -2.5, 6e4, 3e38, -3e38, 1e-30]
-BAD = [math.nan, math.inf, -math.inf]
-
-
-def laid_out(values: Tensor, layout: str) -> Tensor:
-    """The same values in another shape or with other strides."""
-    if layout == "matrix":
-        return values.reshape(1, -1)
-    if layout == "strided":
-        return torch.stack([values, torch.zeros_like(values)], dim=-1)[..., 0]
-    if layout == "expanded":
-        return values.expand(3, *values.shape)
-    if layout == "transposed":
-        return torch.stack([values, values]).T
-    if layout == "offset":
-        return torch.cat([torch.zeros_like(values[:1]), values])[1:]
-    return values
-
-
-LAYOUTS = ["flat", "matrix", "strided", "expanded", "transposed", "offset"]
-
-
-@st.composite
-def tensors(draw: st.DrawFn) -> Tensor:
-    """A small tensor of any dtype and layout, often with something non-finite in it."""
-    dtype = draw(st.sampled_from([*FLOATS, *SMALL_FLOATS, *OTHERS]))
-    numbers = st.sampled_from([*PLAIN, *BAD]) if draw(st.booleans()) else st.sampled_from(PLAIN)
-    values = draw(st.lists(numbers, min_size=0, max_size=6))
-    if dtype.is_complex:
-        pairs = [complex(v, values[-1 - i]) for i, v in enumerate(values)]
-        made = torch.tensor(pairs, dtype=dtype)
-    elif dtype.is_floating_point:
-        made = torch.tensor(values, dtype=torch.float64).to(torch.float32).to(dtype)
-    else:
-        made = torch.tensor([int(math.isfinite(v) and v > 0) for v in values], dtype=dtype)
-    if values and draw(st.booleans()):
-        made = made[0]
-    return laid_out(made, draw(st.sampled_from(LAYOUTS))) if made.dim() and made.numel() else made
+from evenkeel.tensors.measure import can_be_nonfinite, dense, describe, is_finite, quick, suspicion
 
 
 def elements(tensor: Tensor) -> Iterator[complex]:
@@ -210,62 +168,3 @@ def test_dense_keeps_no_graph() -> None:
     """Measuring must not lengthen the graph of the step."""
     weight = torch.ones(3, requires_grad=True)
     assert not dense(weight * 2).requires_grad
-
-
-@given(tensors())
-@settings(max_examples=200, deadline=None)
-def test_digest_is_the_same_for_equal_bits(tensor: Tensor) -> None:
-    """A copy has the fingerprint of the original, whatever its strides."""
-    assert digest([tensor]) == digest([tensor.clone()])
-    assert digest([tensor]) == digest([tensor.contiguous()])
-
-
-def with_payload(bits: int) -> Tensor:
-    """A float32 NaN of the given bits between two ones."""
-    (value,) = struct.unpack("<i", struct.pack("<I", bits))
-    return torch.tensor([0x3F800000, value, 0x3F800000], dtype=torch.int32).view(torch.float32)
-
-
-@pytest.mark.parametrize("bits", [0x7FC00000, 0xFFC00000, 0x7F800001, 0x7FFFFFFF, 0xFF812345])
-def test_digest_takes_every_nan_as_the_same(bits: int) -> None:
-    """Sign and payload of a NaN depend on the order of operations and say nothing about the failure."""
-    assert with_payload(bits).isnan().tolist() == [False, True, False]
-    assert digest([with_payload(bits)]) == digest([torch.tensor([1.0, math.nan, 1.0])])
-
-
-@given(tensors(), st.data())
-@settings(max_examples=200, deadline=None)
-def test_digest_changes_with_one_element(tensor: Tensor, data: st.DataObject) -> None:
-    """A fingerprint that missed a change would call a different failure the same."""
-    if tensor.numel() == 0:
-        return
-    changed = tensor.clone(memory_format=torch.contiguous_format).reshape(-1)
-    place = data.draw(st.integers(0, changed.numel() - 1))
-    was = changed[place].float() if not tensor.is_complex() else changed[place]
-    new = 1 if bool(was == 0) else 0
-    changed[place] = torch.tensor(new).to(tensor.dtype)
-    assert digest([changed.reshape(tensor.shape)]) != digest([tensor])
-
-
-def test_digest_tells_zero_from_minus_zero_and_inf_from_nan() -> None:
-    """Bits are compared, not values."""
-    values = [[0.0], [-0.0], [math.inf], [-math.inf], [math.nan]]
-    assert len({digest([torch.tensor(v)]) for v in values}) == 5
-
-
-def test_digest_knows_shape_dtype_and_order() -> None:
-    """The same bytes in another shape, dtype or order are another state."""
-    zeros = torch.zeros(4)
-    kinds = [[zeros], [zeros.reshape(2, 2)], [zeros[:2], zeros[2:]], [torch.zeros(4, dtype=torch.int32)], []]
-    assert len({digest(kind) for kind in kinds}) == 5
-    one, two = torch.ones(2), torch.zeros(2)
-    assert digest([one, two]) != digest([two, one])
-
-
-@said_once
-def test_digest_of_sparse_tensors_knows_where_the_values_are() -> None:
-    """The same values in other rows are another gradient."""
-    first = torch.sparse_coo_tensor(torch.tensor([[0, 1]]), torch.ones(2, 3), (4, 3))
-    second = torch.sparse_coo_tensor(torch.tensor([[0, 2]]), torch.ones(2, 3), (4, 3))
-    assert digest([first]) == digest([first.clone()])
-    assert digest([first]) != digest([second])

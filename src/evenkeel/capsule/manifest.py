@@ -9,6 +9,7 @@ from typing import Literal
 from evenkeel.capsule.refused import CapsuleRefused
 from evenkeel.core.case import SymptomKind
 from evenkeel.core.errors import UsageError
+from evenkeel.core.fingerprint import Fingerprint
 from evenkeel.journal.plain import expect, from_plain, to_plain
 
 SCHEMA = 1
@@ -55,13 +56,12 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """The symptom, and the bits by which a replay is judged."""
+    """The symptom, and the fingerprint by which a replay is judged."""
 
     step: int  # 0-based count of updates when it was seen
     kind: SymptomKind
     names: tuple[str, ...]
-    bits: str
-    bits_of_losses: str
+    fingerprint: Fingerprint  # of losses and gradients; of the losses alone in a glimpse
     is_glimpse: bool  # only the losses were kept
 
 

@@ -36,6 +36,7 @@ def incident_of(seen: Sighting, replay: Replay, scene: Scene, *, command: str) -
         phase=located.phase,
         symptom=replace(seen.symptom, first=_first_hit(replay)),
         reproduced=replay.reproduced,
+        but_for_rounding=replay.likeness == "rounding",
         obstacle="" if replay.observed is not None else replay.how,
         only_compiled=replay.only_compiled,
         origin=_with_origin_of_data(located.origin, replay, scene, terms),

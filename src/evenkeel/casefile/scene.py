@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evenkeel.core.fingerprint import Likeness
 from evenkeel.detect.nonfinite import Sighting
 from evenkeel.locate.modules import Names
 from evenkeel.locate.observation import Observation
@@ -40,7 +41,12 @@ class Replay:
     """How a bad step was repeated, and what was seen then."""
 
     how: str
-    reproduced: bool
+    likeness: Likeness  # of the symptom that came to the one that was to come; "none" where none came
     observed: Observation | None = None
     sighting: Sighting | None = None  # the symptom of the replay, whose tensors the trace knows
     only_compiled: bool = False  # the symptom came again in compiled code, and not without it
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether the symptom came again."""
+        return self.likeness != "none"

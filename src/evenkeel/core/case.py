@@ -77,6 +77,7 @@ class Case:
     obstacle: str = ""  # why the step could not be repeated at all; "" when it was
     repeats: tuple[bool, ...] = ()  # of a step that did not come back, made again unchanged: whether it failed
     fails_when_filled: bool | None = None  # it fails with NaN in all memory that nobody initialised; None: not tried
+    but_for_rounding: bool = False  # reproduced, but finite values beside the bad ones differ in their last digits
     only_compiled: bool = False  # it came again in code compiled by torch.compile, and not without compilation
     origin: Origin | None = None
     others: tuple[Origin, ...] = ()

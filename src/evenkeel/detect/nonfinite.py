@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from evenkeel.core.case import Symptom, SymptomKind
-from evenkeel.tensors.measure import digest, is_finite, local
+from evenkeel.core.fingerprint import Fingerprint, Likeness
+from evenkeel.tensors.fingerprint import fingerprint
+from evenkeel.tensors.measure import is_finite, local
 
 Namer = Callable[[Tensor], str]
 NORM = "norm of the gradients"
@@ -29,21 +31,21 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A symptom and the bits by which a replay is judged."""
+    """A symptom and the fingerprint by which a replay is judged."""
 
     symptom: Symptom
-    bits: str
+    fingerprint: Fingerprint  # of losses and gradients; of the losses alone in a glimpse
     tensors: tuple[Tensor, ...]
-    bits_of_losses: str = ""
+    of_losses: Fingerprint | None = None
     is_glimpse: bool = False  # only the losses were kept: the gradients are gone
 
-    def repeats(self, other: Sighting | None) -> bool:
-        """Whether the other one is the same symptom to the bit."""
+    def likeness(self, other: Sighting | None) -> Likeness:
+        """How like the other symptom is: the same tensors bad, and the same to the bit, or but for rounding."""
         if other is None:
-            return False
+            return "none"
         if self.is_glimpse:
-            return self.bits_of_losses == other.bits_of_losses
-        return self.resembles(other) and self.bits == other.bits
+            return "none" if other.of_losses is None else self.fingerprint.likeness(other.of_losses)
+        return self.fingerprint.likeness(other.fingerprint) if self.resembles(other) else "none"
 
     def resembles(self, other: Sighting | None) -> bool:
         """Whether the same tensors are bad in the other one, whatever their bits."""
@@ -64,9 +66,9 @@ def glimpse(losses: Sequence[Tensor]) -> Sighting:
     """What is left to be seen of a step that the device left out: its losses."""
     seen = look(Watched(losses), lambda _: "")
     if seen is not None:
-        return replace(seen, is_glimpse=True)
+        return replace(seen, fingerprint=fingerprint(losses), is_glimpse=True)
     unnamed = Symptom(kind="gradient", name="not yet known")
-    return Sighting(unnamed, "", (), bits_of_losses=digest(losses), is_glimpse=True)
+    return Sighting(unnamed, fingerprint(losses), (), is_glimpse=True)
 
 
 def look(watched: Watched, name_of: Namer) -> Sighting | None:
@@ -78,7 +80,7 @@ def look(watched: Watched, name_of: Namer) -> Sighting | None:
     for kind, named in _groups(watched, name_of):
         bad = [(name, tensor) for name, tensor in named if not is_finite(tensor)]
         if bad:
-            return replace(_sighting(kind, bad, everything), bits_of_losses=digest(watched.losses))
+            return replace(_sighting(kind, bad, everything), of_losses=fingerprint(watched.losses))
     return None
 
 
@@ -105,7 +107,7 @@ def _sighting(kind: SymptomKind, bad: list[tuple[str, Tensor]], judged_by: tuple
     names = tuple(name for name, _ in bad)
     value = _scalar(bad[0][1]) if kind == "loss" else None
     symptom = Symptom(kind=kind, name=names[0], names=names, value=value)
-    return Sighting(symptom, digest(judged_by), tuple(local(tensor.detach()) for _, tensor in bad))
+    return Sighting(symptom, fingerprint(judged_by), tuple(local(tensor.detach()) for _, tensor in bad))
 
 
 def _scalar(loss: Tensor) -> float | None:

@@ -133,7 +133,6 @@ class Capsules:
             step=evidence.scene.step,
             kind=seen.symptom.kind,
             names=tuple(names.get(name, name) for name in seen.symptom.names),
-            bits=seen.bits,
-            bits_of_losses=seen.bits_of_losses,
+            fingerprint=seen.fingerprint,
             is_glimpse=seen.is_glimpse,
         )

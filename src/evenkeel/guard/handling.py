@@ -49,7 +49,7 @@ class Handling:
         """A step is bad, here or (None) on another rank; its update is withheld."""
         self.incidents.note(self._loop.step, sighting)
         if self.goes_on():
-            self._conclude(sighting, Replay(how=_RUN_GOES_ON, reproduced=False), updater)
+            self._conclude(sighting, Replay(how=_RUN_GOES_ON, likeness="none"), updater)
             return
         repetition = Repetition(self._loop, updater, self._ranks)
         ended = partial(self._replay_ended, sighting, repetition)
@@ -68,7 +68,7 @@ class Handling:
     def born_in_update(self, sighting: Sighting, updater: Updater) -> None:
         """An update that has been made was at fault: there is nothing left to skip."""
         self.incidents.note(self._loop.step, sighting)
-        self._conclude(sighting, Replay(how=_UPDATE_AT_FAULT, reproduced=False), updater)
+        self._conclude(sighting, Replay(how=_UPDATE_AT_FAULT, likeness="none"), updater)
         if self._policy.name != "observe":
             raise TrainingStopped(self._loop.step)
 

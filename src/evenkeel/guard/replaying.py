@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from evenkeel.casefile.scene import Replay
+from evenkeel.core.fingerprint import Fingerprint, Likeness, least
 from evenkeel.detect.nonfinite import Sighting, sent_to_others
 from evenkeel.dist.world import world
 from evenkeel.guard.loop import Loop
@@ -16,7 +17,7 @@ from evenkeel.guard.repetition import Repetition
 from evenkeel.locate.observation import Observation, compiled_code_ran
 from evenkeel.locate.source import tensors_of_user
 from evenkeel.step.updater import ByHand, Updater, parameters_of
-from evenkeel.tensors.measure import digest
+from evenkeel.tensors.fingerprint import fingerprint
 
 _MOST_ELEMENTS = 1_000_000  # larger ones are whole data sets
 IN_PROCESS = "in process, through the loop itself"
@@ -101,7 +102,7 @@ class Replaying:
 
     def give_up(self, why: str) -> None:
         """End without a repeated step."""
-        self._end(self._eager or Replay(how=f"not repeated: {why}", reproduced=False))
+        self._end(self._eager or Replay(how=f"not repeated: {why}", likeness="none"))
 
     def _arrive(self) -> None:
         if not self.repetition.rewind.consumed:
@@ -111,18 +112,26 @@ class Replaying:
         self._observation.stop()
         self.repetition.loss = self._loop.heard.last_loss
         again = self._loop.judge.exactly(self.repetition.updater)
-        as_seen = again is None if self._target is None else self._target.repeats(again)
-        is_same_step = self._witnesses.items() <= witnesses(self.repetition).items()
-        reproduced = as_seen and is_same_step and versions_of(self.repetition.updater) == self._versions
+        likeness = self._likeness(again)
         seen = again or sent_to_others(self._observation.trace.sent)
-        replay = Replay(how=IN_PROCESS, reproduced=reproduced, observed=self._observation, sighting=seen)
+        replay = Replay(how=IN_PROCESS, likeness=likeness, observed=self._observation, sighting=seen)
         if self._eager is not None:
             self._end(compiled_and_eager(replay, self._eager, self._target))
-        elif not reproduced and compiled_code_ran():
+        elif not replay.reproduced and compiled_code_ran():
             self._eager = replay
             self.repetition.once_more(self._begin_as_it_ran)
         else:
             self._end(replay)
+
+    def _likeness(self, again: Sighting | None) -> Likeness:
+        """Of the step that came to the step that was to come."""
+        if versions_of(self.repetition.updater) != self._versions:
+            return "none"
+        if self._target is None:
+            as_seen: Likeness = "bits" if again is None else "none"
+        else:
+            as_seen = self._target.likeness(again)
+        return least((as_seen, likeness_of(self._witnesses, witnesses(self.repetition))))
 
     def _begin_as_it_ran(self) -> None:
         self._observation = Observation(self._loop.names, "default")
@@ -138,7 +147,7 @@ def compiled_and_eager(compiled: Replay, eager: Replay, target: Sighting | None)
     if not compiled.reproduced or target is None:
         return eager
     if target.resembles(eager.sighting):  # the same tensors are bad; other bits are what compilation is allowed
-        return replace(eager, how=f"{IN_PROCESS}, compiled as it ran, then traced without compilation", reproduced=True)
+        return replace(eager, how=f"{IN_PROCESS}, compiled as it ran, then traced without compilation", likeness="bits")
     return replace(compiled, how=f"{IN_PROCESS}, compiled as it ran", only_compiled=True)
 
 
@@ -147,13 +156,20 @@ def versions_of(updater: Updater) -> tuple[int, ...]:
     return tuple(p._version for p in parameters_of(updater))
 
 
-def witnesses(repetition: Repetition) -> dict[str, str]:
-    """The bits of the tensors that the loop holds in variables of its own.
+def witnesses(repetition: Repetition) -> dict[str, Fingerprint]:
+    """The tensors that the loop holds in variables of its own.
 
-    A loss of NaN with gradients of NaN has the same bits in many a step. Where no batch is handed out again, only what
+    A loss of NaN with gradients of NaN is the same in many a step. Where no batch is handed out again, only what
     the loop computed on the way tells whether it took the same data. Cost: a copy of each, for a bad step only.
     """
     if repetition.rewind.window.consumed or isinstance(repetition.updater, ByHand):
         return {}
     held = [(name, t) for name, t in tensors_of_user() if t.layout == torch.strided and t.numel() <= _MOST_ELEMENTS]
-    return {name: digest([tensor]) for name, tensor in reversed(held)}
+    return {name: fingerprint([tensor]) for name, tensor in reversed(held)}
+
+
+def likeness_of(before: Mapping[str, Fingerprint], now: Mapping[str, Fingerprint]) -> Likeness:
+    """How like the tensors of now are to those of before, of which none may be missing."""
+    if not before.keys() <= now.keys():
+        return "none"
+    return least(tuple(was.likeness(now[name]) for name, was in before.items()))

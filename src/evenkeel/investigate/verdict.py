@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evenkeel.capsule.manifest import Seen
+from evenkeel.core.fingerprint import Fingerprint
 from evenkeel.detect.nonfinite import Sighting
 
 Outcome = Literal["same bits", "same failure", "another failure", "gone"]
@@ -29,10 +30,14 @@ def outcome_of(seen: Seen, again: Sighting | None, names: Mapping[str, str]) -> 
     if again is None:
         return "gone"
     if seen.is_glimpse:
-        return "same bits" if again.bits_of_losses == seen.bits_of_losses else "same failure"
+        return "same bits" if _has_bits(again.of_losses, seen.fingerprint) else "same failure"
     if named(again, names) != seen.names:
         return "another failure"
-    return "same bits" if again.bits == seen.bits else "same failure"
+    return "same bits" if _has_bits(again.fingerprint, seen.fingerprint) else "same failure"
+
+
+def _has_bits(now: Fingerprint | None, then: Fingerprint) -> bool:
+    return now is not None and now.likeness(then) == "bits"
 
 
 def named(sighting: Sighting, names: Mapping[str, str]) -> tuple[str, ...]:

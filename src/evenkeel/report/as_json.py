@@ -22,6 +22,7 @@ _OF_CASE = (
     "weight_peaks",
     "gradient_norms",
     "last_good_state",
+    "but_for_rounding",
     "only_compiled",
     "repeats",
     "fails_when_filled",

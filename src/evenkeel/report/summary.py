@@ -146,6 +146,11 @@ def _term(term: Term) -> str:
 def replay(incident: Incident) -> str:
     """Whether the step could be repeated, and how."""
     how = f" ({incident.how_replayed})" if incident.how_replayed else ""
+    if incident.case.but_for_rounding:
+        return (
+            f"the step was run again and the symptom came back{how}: the same elements are bad; the finite values "
+            "beside them differ in their last digits, so some operation here does not always add in the same order"
+        )
     if incident.case.reproduced:
         return f"the step was run again and the symptom came back, the same to the bit{how}"
     return f"the symptom was not reproduced{how}"

@@ -19,17 +19,19 @@ from torch.amp.grad_scaler import GradScaler
 from evenkeel.casefile.incident import incident_of
 from evenkeel.casefile.scene import Replay
 from evenkeel.core.errors import TrainingStopped
+from evenkeel.core.fingerprint import Fingerprint, Likeness
 from evenkeel.core.incident import Incident
 from evenkeel.core.operation import Phase
 from evenkeel.detect.nonfinite import Sighting
 from evenkeel.guard.hands import Hands
 from evenkeel.guard.loop import Loop
+from evenkeel.journal.plain import from_plain, to_plain
 from evenkeel.locate.modules import living_roots
 from evenkeel.locate.observation import Observation
 from evenkeel.program import run_as_main
 from evenkeel.report.as_json import from_json, to_json
 from evenkeel.rerun.child import LOG, Children, place, plan_in
-from evenkeel.step.hooks import listening
+from evenkeel.step.hooks import listening, optimizers_heard
 from evenkeel.step.listener import ClearedTo, Schedule
 from evenkeel.step.updater import Updater
 
@@ -46,7 +48,7 @@ def retraced(children: Children, steps: range, seen: Sighting) -> Incident | str
     wanted = {
         "first": steps[0],
         "last": steps[-1],
-        "bits": seen.bits,
+        "fingerprint": to_plain(seen.fingerprint),
         "kind": seen.symptom.kind,
         "names": list(seen.symptom.names),
     }
@@ -65,12 +67,18 @@ class Retrace:
     def __init__(self, plan: dict[str, Any], directory: Path) -> None:
         """Trace from the start when the first step is the wanted one."""
         self._plan = plan
+        self._wanted = from_plain(Fingerprint, plan["fingerprint"], "plan.fingerprint")
         self._directory = directory
         self._loop = Loop(living_roots)
         self._hands = Hands()
         self._backward_from: tuple[Tensor, ...] = ()
         self._observation: Observation | None = None
         self._known = False
+
+    def optimizer_made(self) -> None:
+        """The first step may begin before its first forward: with the batch, drawn and prepared by hand."""
+        if not self._known:
+            self._observe_if_due()
 
     def forward_begins(self) -> None:
         """The models exist now."""
@@ -157,7 +165,7 @@ class Retrace:
         if self._observation is None:
             return
         seen = self._loop.judge.exactly(updater)
-        if seen is not None and seen.bits == self._plan["bits"]:
+        if seen is not None and seen.fingerprint.likeness(self._wanted) != "none":
             self._before(updater)
         self._loop.heard.clear()
         self._observation.begin()
@@ -185,7 +193,7 @@ class Retrace:
             self._observation.trace.phase = phase
 
     def _observe_if_due(self) -> None:
-        if self._plan["first"] <= self._loop.step <= self._plan["last"]:
+        if self._observation is None and self._plan["first"] <= self._loop.step <= self._plan["last"]:
             self._observation = Observation(self._loop.names)
             self._observation.start()
             self._observation.begin()
@@ -194,22 +202,26 @@ class Retrace:
         if self._observation is None:
             return
         self._observation.stop()
-        # parameters that the step itself wrote into, before its update, were taken for those of an earlier update
-        alike = seen if list(seen.symptom.names) == self._plan["names"] else self._loop.judge.update(updater)
-        has_names = alike is not None and list(alike.symptom.names) == self._plan["names"]
-        # parameters that were judged some updates later hold other bits by then
-        has_bits = self._plan["first"] < self._plan["last"] or (alike is not None and alike.bits == self._plan["bits"])
-        same = has_names and has_bits
-        replay = Replay(how=IN_CHILD, reproduced=same, observed=self._observation, sighting=seen)
+        likeness = self._likeness(seen, updater)
+        replay = Replay(how=IN_CHILD, likeness=likeness, observed=self._observation, sighting=seen)
         incident = incident_of(seen, replay, self._loop.scene(updater), command=self._plan["command"])
         place(self._directory / "incident.json", to_json(incident))
         raise TrainingStopped(self._loop.step)
+
+    def _likeness(self, seen: Sighting, updater: Updater) -> Likeness:
+        # parameters that the step itself wrote into, before its update, were taken for those of an earlier update
+        alike = seen if list(seen.symptom.names) == self._plan["names"] else self._loop.judge.update(updater)
+        if alike is None or list(alike.symptom.names) != self._plan["names"]:
+            return "none"
+        # parameters that were judged some updates later hold other bits by then
+        return "bits" if self._plan["first"] < self._plan["last"] else self._wanted.likeness(alike.fingerprint)
 
 
 def main(directory: Path) -> None:
     """Run the program of `directory/plan.json` up to the wanted step."""
     plan = plan_in(directory)
-    with listening(Retrace(plan, directory)), suppress(TrainingStopped):
+    retrace = Retrace(plan, directory)
+    with listening(retrace), optimizers_heard(retrace.optimizer_made), suppress(TrainingStopped):
         run_as_main(plan["target"], plan["arguments"], as_module=plan["as_module"])
 
 

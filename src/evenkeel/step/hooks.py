@@ -71,6 +71,21 @@ def first_forward_heard(listener: StepListener) -> Iterator[None]:
 
 
 @contextmanager
+def optimizers_heard(made: Callable[[], None]) -> Iterator[None]:
+    """Call `made` whenever an optimizer was constructed: where a script ends its preparations."""
+
+    def hearing(original: Callable[..., None]) -> Callable[..., None]:
+        def construct(self: Optimizer, *args: Any, **kwargs: Any) -> None:
+            original(self, *args, **kwargs)
+            made()
+
+        return construct
+
+    with patched(Optimizer, "__init__", hearing):
+        yield
+
+
+@contextmanager
 def updates_heard(listener: StepListener) -> Iterator[None]:
     """Tell of every optimizer.step() and zero_grad()."""
 

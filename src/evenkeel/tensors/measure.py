@@ -1,8 +1,7 @@
-"""Measure tensors: one suspicion over many, exact counts of one, and a digest of their bits."""
+"""Measure tensors: one suspicion over many, and exact counts of one."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -100,21 +99,6 @@ def quick(tensor: Tensor, name: str) -> TensorStats | None:
         min=low,
         max=high,
     )
-
-
-def digest(tensors: Iterable[Tensor]) -> str:
-    """A fingerprint of the bits of tensors, every NaN taken as the same NaN. Cost: one copy to the host."""
-    hasher = hashlib.blake2b(digest_size=16)
-    for tensor in tensors:
-        values = dense(tensor)
-        if values.is_floating_point():
-            values = torch.where(values.isnan(), torch.full_like(values, float("nan")), values)
-        hasher.update(str((tuple(tensor.shape), tensor.dtype)).encode())
-        if tensor.layout == torch.sparse_coo:
-            hasher.update(tensor.detach().coalesce().indices().cpu().numpy().tobytes())
-        flat = values.cpu().reshape(-1).clone(memory_format=torch.contiguous_format)  # stride 1, for one element too
-        hasher.update(flat.view(torch.uint8).numpy().tobytes())
-    return hasher.hexdigest()
 
 
 def _comparable(values: Tensor) -> Tensor:

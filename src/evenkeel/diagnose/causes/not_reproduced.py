@@ -28,7 +28,7 @@ FAMILY: Family = "hardware"
 
 
 def judge(case: Case) -> Cause | None:
-    """The replay did not repeat the symptom to the bit."""
+    """The replay did not repeat the symptom, not even but for rounding."""
     if case.reproduced or case.obstacle:  # what could not be run again has shown nothing
         return None
     value = f" ({number(case.symptom.value)})" if case.symptom.value is not None else ""
