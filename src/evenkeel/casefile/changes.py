@@ -22,8 +22,9 @@ from evenkeel.experiment.initialised import Initialised, InitialisedAtStart
 from evenkeel.experiment.left_out import LeftOut
 from evenkeel.experiment.precision import in_float32, in_float64
 from evenkeel.experiment.smaller_step import SmallerStep
-from evenkeel.experiment.stable_form import search_of
+from evenkeel.experiment.stable_form import born_in, search_of
 from evenkeel.experiment.unchanged import Unchanged
+from evenkeel.experiment.wide_origin import OriginInFloat64
 from evenkeel.experiment.without_samples import WithoutSamples
 from evenkeel.locate.entrance import entered
 from evenkeel.locate.record import storage_of
@@ -137,6 +138,9 @@ def _in_wider_formats(incident: Incident) -> Iterator[Change]:
     if _family(incident) in _NOT_OF_FORMAT:
         return
     formats = _formats_of(incident.case)
+    operation = born_in(incident.case)
+    if operation is not None and operation.place is not None:
+        yield OriginInFloat64(operation, operation.place, _line)
     if formats & _HALVES:
         yield in_float32()
     if formats - {"float64"}:

@@ -95,11 +95,16 @@ class Call:
 
     def again(self, args: Sequence[object], **kwargs: object) -> Tensor:
         """Make the call, of a function that returns one tensor, with other operands and some other keywords."""
-        given = reversed(args) if _name_of(self.func) in _REFLECTED else args
-        result = self.func(*given, **{**self.kwargs, **kwargs})
+        result = self.made_of(args, {**self.kwargs, **kwargs})
         if not isinstance(result, Tensor):
             message = f"{self.function} was called again for one tensor, and returned {type(result).__name__}"
             raise TypeError(message)
+        return result
+
+    def made_of(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        """Make the call with these operands and keywords in the place of its own."""
+        given = reversed(args) if _name_of(self.func) in _REFLECTED else args
+        result: object = self.func(*given, **kwargs)
         return result
 
     def with_operands(self, args: tuple[object, ...]) -> Call:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evenkeel.core.case import Case
 from evenkeel.core.edit import Edit
+from evenkeel.core.operation import Operation
 from evenkeel.core.place import Place
 from evenkeel.experiment.forms.form import Form
 from evenkeel.experiment.forms.table import FORMS
@@ -111,12 +112,17 @@ def search_of(case: Case, running: Running) -> FormSearch | None:
     Returns: None where no line of the user is known, where the value was bad before any operation, and where no form
         is known for the operation.
     """
-    operation = None if case.origin is None or case.origin.leaf is not None else case.origin.operation
+    operation = born_in(case)
     if operation is None or operation.place is None:
         return None
     names = {operation.function, operation.api} - {""}
     forms = tuple(form for form in FORMS if form.origins & names)
     return FormSearch(forms, operation.place, running) if forms else None
+
+
+def born_in(case: Case) -> Operation | None:
+    """The operation that made the first bad value; None where none is known, or the value was bad before any."""
+    return None if case.origin is None or case.origin.leaf is not None else case.origin.operation
 
 
 def stable_forms(case: Case, running: Running) -> tuple[StableForm, ...]:
