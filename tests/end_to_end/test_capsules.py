@@ -249,6 +249,25 @@ def test_a_stable_form_that_mends(captured: Callable[..., tuple[Path, Path]], pl
     assert (status, "nothing was learnt" in said) == (3, True), said
 
 
+def test_a_stable_form_where_the_program_lies_elsewhere(
+    captured: Callable[..., tuple[Path, Path]], plain: Start, tmp_path: Path
+) -> None:
+    """Another directory of another name, as on another machine."""
+    directory, out = captured(text=FORM)
+    other = tmp_path / "elsewhere"
+    directory.rename(other)
+    for name in ("stable form: log_softmax", "origin in float64"):
+        status, said = replayed(plain, out / "capsule", "--with", name, cwd=other)
+        assert "nothing was learnt" not in said
+        assert status == (0 if name.startswith("stable") else 3), said
+    moved = other / "deeper" / "renamed.py"
+    moved.parent.mkdir()
+    (other / "train.py").rename(moved)
+    options = ("--with", "stable form: log_softmax", "--program", str(moved))
+    status, said = replayed(plain, out / "capsule", *options, cwd=other)
+    assert (status, "the step is healthy" in said) == (0, True), said
+
+
 def test_a_damaged_capsule(captured: Callable[..., tuple[Path, Path]], plain: Start) -> None:
     """Status 2 and a sentence; the program does not run."""
     directory, out = captured("--zip")

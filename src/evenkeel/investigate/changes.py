@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import difflib
 
-from evenkeel.capsule.thaw import Capsule
 from evenkeel.casefile.changes import attempts
 from evenkeel.core.errors import UsageError
+from evenkeel.core.incident import Incident
 from evenkeel.experiment.change import Change
 from evenkeel.experiment.eager import Eager
 from evenkeel.experiment.filled_memory import FilledMemory
 from evenkeel.experiment.precision import in_float32, in_float64
+from evenkeel.experiment.stable_form import StableForm
 from evenkeel.experiment.unchanged import Unchanged
-from evenkeel.report.as_json import from_json
+from evenkeel.experiment.wide_origin import OriginInFloat64
 
 
-def changes_for(capsule: Capsule) -> list[Change]:
+def changes_for(incident: Incident) -> list[Change]:
     """What can be tried on the step itself: the stable forms of its origin too, where the case tells of one.
 
     What has to hold from the first step on, and what needs the rows behind a bad value, are a live run's.
     """
-    forms = [attempt.change for attempt in attempts(from_json(capsule.incident)) if attempt.kind == "form"]
-    return [Unchanged(), Eager(), in_float32(), in_float64(), FilledMemory(), *forms]
+    offered = [attempt.change for attempt in attempts(incident)]
+    of_origin = [change for change in offered if isinstance(change, StableForm | OriginInFloat64)]
+    return [Unchanged(), Eager(), in_float32(), in_float64(), FilledMemory(), *of_origin]
 
 
-def change_named(name: str, capsule: Capsule) -> Change:
+def change_named(name: str, incident: Incident) -> Change:
     """The experiment of that name.
 
     Raises:
         UsageError: there is none; the error names those there are.
     """
-    changes = {change.name: change for change in changes_for(capsule)}
+    changes = {change.name: change for change in changes_for(incident)}
     if name in changes:
         return changes[name]
     near = difflib.get_close_matches(name, changes, n=1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 
 from evenkeel.capsule.manifest import Manifest, Program
 from evenkeel.capsule.surroundings import environment
 from evenkeel.core.errors import UsageError
+from evenkeel.core.incident import Incident
 from evenkeel.core.settings import ReplaySettings
 
 
@@ -61,6 +62,28 @@ def program_here(program: Program, settings: ReplaySettings) -> ProgramHere:
         text = _script(target, (cwd, Path.cwd()), settings, is_named=named is not None)
         target = target if cwd / target == text else str(text)
     return ProgramHere(target=target, as_module=program.as_module, arguments=program.arguments, cwd=cwd, text=text)
+
+
+def at_home(incident: Incident, there: Program, here: ProgramHere) -> Incident:
+    """The incident with its origin in the file that runs here, where that lies elsewhere than it did."""
+    origin = incident.case.origin
+    place = None if origin is None else origin.operation.place
+    if origin is None or place is None:
+        return incident
+    moved = replace(place, file=str(_moved(Path(place.file), there, here)))
+    origin = replace(origin, operation=replace(origin.operation, place=moved))
+    return replace(incident, case=replace(incident.case, origin=origin))
+
+
+def _moved(file: Path, there: Program, here: ProgramHere) -> Path:
+    """The program's text itself, or the same file beside it or in its directory."""
+    if here.text is not None and there.file == str(file):
+        return here.text
+    roots = [(Path(there.cwd), here.cwd)]
+    if there.file is not None and here.text is not None:
+        roots.insert(0, (Path(there.file).parent, here.text.parent))
+    found = [new / file.relative_to(old) for old, new in roots if file.is_relative_to(old)]
+    return next((path for path in found if path.is_file()), file)
 
 
 def differences(manifest: Manifest, program: ProgramHere) -> list[Difference]:

@@ -16,12 +16,11 @@ from evenkeel.core.errors import STOPPED_STATUS, USAGE_STATUS, TrainingStopped, 
 from evenkeel.core.incident import Incident
 from evenkeel.core.settings import ReplaySettings
 from evenkeel.dist.launch import launched
-from evenkeel.experiment.change import Change
 from evenkeel.guard.loop import Loop
 from evenkeel.investigate.changes import change_named, changes_for
 from evenkeel.investigate.following import Following
 from evenkeel.investigate.from_start import FromStart
-from evenkeel.investigate.here import ProgramHere, differences, program_here
+from evenkeel.investigate.here import ProgramHere, at_home, differences, program_here
 from evenkeel.investigate.staging import Staging
 from evenkeel.investigate.telling import tell_contents, tell_differences, tell_plan, tell_verdict
 from evenkeel.investigate.verdict import Verdict
@@ -47,11 +46,14 @@ def replay(settings: ReplaySettings) -> int:
 def _replay(settings: ReplaySettings, console: Console) -> int:
     capsule, incident = opened(settings.capsule)
     if settings.only_list:
-        tell_contents(capsule, incident, changes_for(capsule), console)
+        tell_contents(capsule, incident, changes_for(incident), console)
         return 0
-    change = None if settings.change is None else change_named(settings.change, capsule)
-    begin = _begin(capsule, settings, change)
+    if settings.change is not None:
+        change_named(settings.change, incident)  # refused before the program is looked for
+    begin = _begin(capsule, settings)
     program = program_here(capsule.manifest.program, settings)
+    home = at_home(incident, capsule.manifest.program, program)
+    change = None if settings.change is None else change_named(settings.change, home)
     tell_plan(capsule, program, begin, console)
     _settle_in(capsule, program, begin)
     loop = Loop(living_roots)
@@ -76,7 +78,7 @@ def opened(path: Path) -> tuple[Capsule, Incident]:
         raise CapsuleRefused(f"its case.json is no incident: {error}") from error
 
 
-def _begin(capsule: Capsule, settings: ReplaySettings, change: Change | None) -> Begin:
+def _begin(capsule: Capsule, settings: ReplaySettings) -> Begin:
     """From its state, or from the start of the program; refused where that cannot be."""
     manifest = capsule.manifest
     begin = settings.begin or manifest.begin
@@ -89,7 +91,7 @@ def _begin(capsule: Capsule, settings: ReplaySettings, change: Change | None) ->
         raise UsageError(f"the capsule holds no state to begin with ({manifest.why}); leave out --from state")
     if begin == "state" and any(missing.why.endswith("--no-data") for missing in manifest.missing):
         raise UsageError("the capsule holds no batches (--no-data), so the step comes only with --from start")
-    if begin == "start" and change is not None:
+    if begin == "start" and settings.change is not None:
         raise UsageError(
             f"--with changes a step that begins with the captured state; this one comes from the start of the program "
             f"({manifest.why or '--from start'})"
