@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tables import rows
 
 from evenkeel.core.events import RunEnded, StepDone
 from evenkeel.journal.reader import read
@@ -75,7 +76,7 @@ def test_scaler_beyond_its_limit_is_a_finding(limit: Limit, supervised: Start, t
     assert limit.family in {cause["family"] for cause in incident["causes"]}
 
 
-@pytest.mark.parametrize("script", ["amp_backoff", "amp_fused", "amp_thrash"])
+@pytest.mark.parametrize("script", rows(["amp_backoff", "amp_fused", "amp_thrash"], always={"amp_fused"}))
 def test_observed_run_ends_as_the_plain_one(script: str, plain: Start, supervised: Start, tmp_path: Path) -> None:
     """Scale, growth tracker, moments and parameters are the same to the bit: the scaler is left to its work."""
     out = tmp_path / "out"

@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tables import rows
 
 Start = Callable[..., Any]  # starts a program; see conftest
 
 SAME = "the same failure, the same to the bit"
 TARGETS = {"trainer": ("-m", "trainer.train")}
 SLOW = {"compiled"}  # inductor calls a C++ compiler
-# In every run of the tests; the others in the long one.
-ALWAYS = {
-    "accumulation", "adam_closure", "amp_unscale_clip", "array_slices", "batchnorm_dropout", "drawn_numpy",
-    "first_step", "gan_generator", "loader_shuffled", "manual_sgd", "scheduler", "trainer",
-}  # fmt: skip
+ALWAYS = {"accumulation", "amp_unscale_clip", "array_slices", "batchnorm_dropout", "gan_generator", "scheduler"}
 # From the start of the program, because its state alone does not make the step.
 FROM_START = {
     "array_slices": "the step did not come again in the process that met it",
@@ -43,12 +40,7 @@ def every_script() -> list[Any]:
     """All the loops that planted faults are tested with."""
     folder = Path(__file__).parent / "scripts"
     names = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
-    return [pytest.param(name, marks=_marks(name)) for name in sorted(names - {"final_state"})]
-
-
-def _marks(name: str) -> list[pytest.MarkDecorator]:
-    is_long = name not in ALWAYS
-    return [*([pytest.mark.slow] if name in SLOW else []), *([pytest.mark.long] if is_long else [])]
+    return rows(sorted(names - {"final_state"}), always=ALWAYS, slow=SLOW)
 
 
 def test_no_script_was_forgotten() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tables import rows
 
 from evenkeel.core.events import RunEnded, RunStarted, StepDone, UpdateRefused
 from evenkeel.journal.reader import read
@@ -73,6 +74,11 @@ NUM_STEPS = {
 # script: updates that its GradScaler refused; none in the others
 NUM_REFUSED = {"amp_backoff": 16, "amp_fused": 16}
 SLOW = {"compiled"}  # inductor calls a C++ compiler
+ALWAYS = {
+    "accumulation", "adamw_fused", "all_together", "amp_unscale_clip", "averaged_model", "batchnorm_dropout",
+    "checkpoint_reentrant", "compiled_only", "drawn_numpy", "eval_inside", "lbfgs", "loader_workers", "manual_sgd",
+    "nested_inner", "prefetch_thread", "scheduler", "sparse_embedding", "trainer",
+}  # fmt: skip
 # Their styles are among those above; a run costs two starts of torch.
 LEFT_OUT = {"gan_generator", "dict_batches", "first_step", "last_step", "batchnorm_buffer", "final_state"}
 
@@ -81,15 +87,11 @@ def test_every_style_is_compared(scripts: Path) -> None:
     """The table names what is run; what is left out is left out by name."""
     present = {p.stem for p in scripts.glob("*.py")} | {p.parent.name for p in scripts.glob("*/__init__.py")}
     assert len(NUM_STEPS) == 56
+    assert len(ALWAYS & NUM_STEPS.keys()) == len(ALWAYS) == 18
     assert NUM_STEPS.keys() | LEFT_OUT == present
 
 
-def rows() -> list[Any]:
-    """Every script of the table."""
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NUM_STEPS]
-
-
-@pytest.mark.parametrize("script", rows())
+@pytest.mark.parametrize("script", rows(NUM_STEPS, always=ALWAYS, slow=SLOW))
 def test_healthy_run_keeps_every_bit(
     script: str, scripts: Path, plain: Start, supervised: Start, tmp_path: Path
 ) -> None:

@@ -51,7 +51,7 @@ json.dump([max(batches), blocks[1] - blocks[0], peaks[1] - peaks[0], evaluating]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_evaluated", [0, 200])
+@pytest.mark.parametrize("num_evaluated", [0, pytest.param(200, marks=pytest.mark.long)])
 def test_supervision_does_not_grow(
     num_evaluated: int, project: Callable[..., Path], plain: Start, supervised: Start, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ BYTES_A_STEP = 200
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_healthy_soak_keeps_memory_and_journal_small(supervised: Start, tmp_path: Path) -> None:
     """20,000 steps: resident memory grows by less than 1 % after the first 2,000, and nobody raises an alarm."""

@@ -34,12 +34,19 @@ def run(program: str, directory: Path) -> tuple[int, Path]:
     return done.returncode, out
 
 
+ALWAYS = {"centred", "in half", "loaded"}
+
+
 def rows() -> list[Any]:
-    """The first model of each update in every run of the tests, the others in the long one."""
+    """The first model of some updates in every run of the tests, the others in the long one."""
     return [
-        pytest.param(u, model, id=f"{u.name}-{model}", marks=[] if model == u.models[0] else [pytest.mark.long])
+        pytest.param(u, model, id=f"{u.name}-{model}", marks=[] if _is_always(u, model) else [pytest.mark.long])
         for u, model in CELLS
     ]
+
+
+def _is_always(update: Update, model: str) -> bool:
+    return update.name in ALWAYS and model == update.models[0]
 
 
 def test_the_table_is_whole() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tables import rows
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -44,6 +45,7 @@ PLANTED = [
     Planted(script="accumulate_no_sync", step=3, rank=1),
     Planted(script="manual_allreduce", step=2, rank=1, spreads=False),
 ]
+OF_TWO = [planted for planted in PLANTED if planted.size == 2]
 OTHERS = {"leaver", "ddp_join", "rank0_extra", "ending"}  # see test_leaving and test_uneven
 
 
@@ -120,7 +122,7 @@ def test_under_torchrun(torchrun: Start, tmp_path: Path) -> None:
         assert (last["e"], last["n"], last["s"]) == ("end", planted.step, 3)
 
 
-@pytest.mark.parametrize("planted", [p for p in PLANTED if p.size == 2], ids=str)
+@pytest.mark.parametrize("planted", rows(OF_TWO, always={PLANTED[0], PLANTED[5], PLANTED[8]}))
 def test_skipped_step_equals_the_step_left_out_by_hand(
     planted: Planted, plain: Start, supervised: Start, tmp_path: Path
 ) -> None:
