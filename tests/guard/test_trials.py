@@ -274,3 +274,22 @@ def test_half_precision_overflow_is_cured_by_float32(tmp_path: Path) -> None:
     assert outcome["step in float32"] is True
     assert outcome["step in float64"] is True
     assert not torch.is_autocast_enabled("cpu")
+
+
+def test_the_terms_that_carry_it_are_left_out_one_at_a_time(tmp_path: Path) -> None:
+    """The healthy one is left alone; the loss told is that of the other terms; everything returns to what it was."""
+
+    def loss_of(model: nn.Module, batch: Tensor) -> Tensor:
+        rebuilt = model(batch).square().mean()
+        penalty = (batch.max() - 100).abs().log().exp() * 0 + (model[3].weight.sum() * 0 + 100 - batch.max()).log()
+        return rebuilt + penalty
+
+    with_them = play(tmp_path / "with", loss_of, all_changes, skip(at_most=5))
+    told = with_them[1]
+    assert [(t["name"], t["is_healthy"]) for t in told["terms"]] == [("rebuilt", True), ("penalty", False)]
+    outcome = {e["name"]: (e["healthy"], e["loss"]) for e in told["experiments"]}
+    assert outcome["without term: penalty"] == (True, pytest.approx(told["terms"][0]["value"]))
+    assert "without term: rebuilt" not in outcome
+    assert told["advice"][0]["verified_by"] is None  # it shows the term at fault, and is no remedy
+    without = play(tmp_path / "without", loss_of, no_changes, skip(at_most=5))
+    assert with_them[0] == without[0]

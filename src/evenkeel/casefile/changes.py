@@ -26,6 +26,7 @@ from evenkeel.experiment.stable_form import born_in, search_of
 from evenkeel.experiment.unchanged import Unchanged
 from evenkeel.experiment.wide_origin import OriginInFloat64
 from evenkeel.experiment.without_samples import WithoutSamples
+from evenkeel.experiment.without_term import WithoutTerm
 from evenkeel.locate.entrance import entered
 from evenkeel.locate.record import storage_of
 from evenkeel.locate.source import running_line
@@ -38,6 +39,7 @@ _REPEATS = 3  # of a step that did not fail again
 _FACTORS = (0.1, 0.01, 0.001)  # of the learning rate
 _NORMS = (1.0, 0.1)  # of clipped gradients
 _NOT_OF_FORMAT = frozenset({"dynamics", "data", "state"})  # families
+_MOST_TERMS = 2  # that are left out, one at a time
 _HALVES = frozenset({"float16", "bfloat16"})
 
 
@@ -68,14 +70,17 @@ def all_changes(incident: Incident | None, replay: Replay, scene: Scene) -> Iter
         yield Eager()
     elif replay.reproduced:
         yield from gentle_changes(incident, replay, scene)
-        yield from () if _is_by_hand(scene) else _in_wider_formats(incident)
+        if not _is_by_hand(scene):
+            yield from _origin_alone(incident)
+            yield from _in_wider_formats(incident)
+            yield from _without_terms(incident.case, replay)
     elif not incident.case.reproduced:  # not in another process either: it comes and goes
         yield from (Unchanged() for _ in range(_REPEATS))
         yield FilledMemory()
 
 
 # A search tells which forms fit. Of each kind the first that is healthy is enough.
-Kind = Literal["search", "form", "start", "rate", "norm", "format", "skip"]
+Kind = Literal["search", "form", "start", "rate", "norm", "origin", "format", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ def attempts(incident: Incident) -> Iterator[Attempt]:
         yield Attempt(InitialisedAtStart(), 0, here, "start")
     if family == "dynamics":
         yield from _calmer(step, incident.causes[0])
+    yield from (Attempt(change, step, here, "origin") for change in _origin_alone(incident))
     yield from (Attempt(change, step, here, "format") for change in _in_wider_formats(incident))
     if family == "precision":
         yield Attempt(LeftOut(), step, range(step + 1, step + 2), "skip")
@@ -138,13 +144,16 @@ def _in_wider_formats(incident: Incident) -> Iterator[Change]:
     if _family(incident) in _NOT_OF_FORMAT:
         return
     formats = _formats_of(incident.case)
-    operation = born_in(incident.case)
-    if operation is not None and operation.place is not None:
-        yield OriginInFloat64(operation, operation.place, _line)
     if formats & _HALVES:
         yield in_float32()
     if formats - {"float64"}:
         yield in_float64()
+
+
+def _origin_alone(incident: Incident) -> Iterator[Change]:
+    operation = born_in(incident.case)
+    if operation is not None and operation.place is not None and _family(incident) not in _NOT_OF_FORMAT:
+        yield OriginInFloat64(operation, operation.place, _line)
 
 
 def _without_samples(incident: Incident, replay: Replay, scene: Scene) -> WithoutSamples | None:
@@ -158,6 +167,20 @@ def _without_samples(incident: Incident, replay: Replay, scene: Scene) -> Withou
     storages = entered(replay.observed.trace.records, origin.operation.index)
     concerned = {id(tensor) for _, tensor in suspects.tensors("") if storage_of(tensor) in storages}
     return WithoutSamples.of(suspects, origin.samples, origin.num_samples, concerned)
+
+
+def _without_terms(case: Case, replay: Replay) -> Iterator[WithoutTerm]:
+    """Leave out, one by one, the terms that carry what is bad, where others are healthy."""
+    bad = [term.name for term in case.terms if not term.is_healthy]
+    if replay.observed is None or len(bad) == len(case.terms):
+        return
+    found = replay.observed.summands.found
+    num_backwards = len({summand.backward for summand in found})
+    for backward in range(num_backwards):
+        terms = [summand.name for summand in found if summand.backward == backward]
+        for position, name in enumerate(terms):
+            if name in bad[:_MOST_TERMS] and len(terms) > 1:
+                yield WithoutTerm(name, position, backward=backward, num_backwards=num_backwards)
 
 
 def _initialised(scene: Scene) -> Initialised | None:

@@ -11,19 +11,13 @@ from torch import Tensor
 from torch.autograd import grad as gradients  # bound here, before anybody listens: asking for them is no step
 from torch.autograd.graph import GradientEdge, Node
 
-from evenkeel.locate.nodes import num_dimensions, number_of
-from evenkeel.locate.term_names import Namer, Sum
+from evenkeel.locate.term_names import Namer
 from evenkeel.locate.trace import Trace
 from evenkeel.tensors.graph import leaves_of, nodes_behind
 from evenkeel.tensors.measure import is_finite
+from evenkeel.tensors.nodes import number_of
+from evenkeel.tensors.sums import sums_of, terms_behind
 
-_SUMS = {"AddBackward0", "SubBackward0", "StackBackward0"}
-_AVERAGES = {"SumBackward0", "SumBackward1", "MeanBackward0", "MeanBackward1"}
-_SCALINGS = {
-    "MulBackward0", "DivBackward0", "NegBackward0", "CloneBackward0", "AliasBackward0", "ToCopyBackward0",
-    "ViewBackward0", "SqueezeBackward0", "UnsqueezeBackward0", *_AVERAGES,
-}  # fmt: skip
-_MOST = 32
 _EXISTS = partial(operator.is_not, None)
 _NOT_TWICE = "CheckpointFunctionBackward"  # reentrant checkpointing runs under `backward` alone
 
@@ -75,52 +69,16 @@ class Summands:
         self._num_backwards = 0
 
     def _nodes(self, losses: Sequence[Tensor]) -> list[Node]:
-        return [term for loss in losses for tree in _sums(loss.grad_fn) for term in _terms(tree)]
+        return [term for loss in losses for term in terms_behind(loss)]
 
     def _add(self, losses: Sequence[Tensor], verdicts: Sequence[bool | None]) -> None:
         namer = Namer(self._trace)
-        terms = [found for loss in losses for tree in _sums(loss.grad_fn) for found in namer.names_of(tree)]
+        terms = [found for loss in losses for tree in sums_of(loss) for found in namer.names_of(tree)]
         self.found += [
             Summand(name, self._trace.record_of(number_of(node)), self._num_backwards, is_healthy)
             for (node, name), is_healthy in zip(terms, verdicts, strict=True)
         ]
         self._num_backwards += 1
-
-
-def _sums(node: Node | None) -> list[Sum]:
-    return [] if node is None else [_sum_of(node)]
-
-
-def _sum_of(node: Node) -> Sum:
-    """The tree of sums at the end of a graph; what is scaled or averaged as a whole is looked through."""
-    inner = node
-    while inner.name() in _SCALINGS and (below := _only_input(inner)) is not None:
-        if inner.name() in _AVERAGES and not _is_small(below):
-            break
-        inner = below
-    parts = [following for following, _ in inner.next_functions if following is not None]
-    if inner.name() not in _SUMS or not parts:
-        return Sum(node)
-    if len(parts) == 1:  # a constant was added
-        return _sum_of(parts[0])
-    return Sum(inner, tuple(_sum_of(part) for part in parts[:_MOST]), is_scaled=inner is not node)
-
-
-def _terms(tree: Sum) -> Iterator[Node]:
-    if not tree.parts:
-        yield tree.node
-    for part in tree.parts:
-        yield from _terms(part)
-
-
-def _only_input(node: Node) -> Node | None:
-    inputs = [following for following, _ in node.next_functions if following is not None]
-    return inputs[0] if len(inputs) == 1 else None
-
-
-def _is_small(node: Node) -> bool:
-    """One number, or one for each sample: what losses are added up as."""
-    return num_dimensions(node) <= 1
 
 
 def _verdicts(losses: Sequence[Tensor], nodes: Sequence[Node]) -> Iterator[bool]:

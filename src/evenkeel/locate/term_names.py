@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 from torch.autograd.graph import Node
 
 from evenkeel.core.place import Place
-from evenkeel.locate.nodes import number_of
 from evenkeel.locate.source import variables_of_user
 from evenkeel.locate.statements import Statement, assigned_name, operand_texts, statement_at
 from evenkeel.locate.trace import Trace
+from evenkeel.tensors.nodes import number_of
+from evenkeel.tensors.sums import Sum
 
 _DEEPEST = 8  # scalings between a variable and the term that is made of it
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """A node of the graph; with parts it adds them up. Parts without a gradient are left out."""
-
-    node: Node
-    parts: tuple[Sum, ...] = ()
-    is_scaled: bool = False  # the sum is multiplied or averaged before it is used
 
 
 class Namer:

@@ -20,9 +20,9 @@ from evenkeel.locate.content import content_of, count_zeros
 from evenkeel.locate.elements import elements_of
 from evenkeel.locate.influence.table import needs_call
 from evenkeel.locate.memory import Memory
-from evenkeel.locate.nodes import last_node, running_node
 from evenkeel.locate.record import Record, Touch, storage_of
 from evenkeel.locate.source import Sight, running_line
+from evenkeel.tensors.nodes import last_node, running_node
 
 _UNFILLED = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 _MOST_COPIED = 16 << 20  # bytes of what an operation is about to overwrite
