@@ -71,7 +71,7 @@ def all_changes(incident: Incident | None, replay: Replay, scene: Scene) -> Iter
     elif replay.reproduced:
         yield from gentle_changes(incident, replay, scene)
         if not _is_by_hand(scene):
-            yield from _origin_alone(incident)
+            yield from origin_alone(incident)
             yield from _in_wider_formats(incident)
             yield from _without_terms(incident.case, replay)
     elif not incident.case.reproduced:  # not in another process either: it comes and goes
@@ -80,7 +80,7 @@ def all_changes(incident: Incident | None, replay: Replay, scene: Scene) -> Iter
 
 
 # A search tells which forms fit. Of each kind the first that is healthy is enough.
-Kind = Literal["search", "form", "start", "rate", "norm", "origin", "format", "skip"]
+Kind = Literal["search", "form", "start", "rate", "norm", "format", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,6 @@ def attempts(incident: Incident) -> Iterator[Attempt]:
         yield Attempt(InitialisedAtStart(), 0, here, "start")
     if family == "dynamics":
         yield from _calmer(step, incident.causes[0])
-    yield from (Attempt(change, step, here, "origin") for change in _origin_alone(incident))
     yield from (Attempt(change, step, here, "format") for change in _in_wider_formats(incident))
     if family == "precision":
         yield Attempt(LeftOut(), step, range(step + 1, step + 2), "skip")
@@ -150,7 +149,8 @@ def _in_wider_formats(incident: Incident) -> Iterator[Change]:
         yield in_float64()
 
 
-def _origin_alone(incident: Incident) -> Iterator[Change]:
+def origin_alone(incident: Incident) -> Iterator[Change]:
+    """The one operation in float64, where a line of the user is known for it and its format may be to blame."""
     operation = born_in(incident.case)
     if operation is not None and operation.place is not None and _family(incident) not in _NOT_OF_FORMAT:
         yield OriginInFloat64(operation, operation.place, _line)

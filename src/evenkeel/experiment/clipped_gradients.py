@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from evenkeel.core.edit import Edit
+from evenkeel.experiment.change import Change
 from evenkeel.step.updater import parameters_of
-from evenkeel.step.window import HandOut
 
 
 @dataclass(frozen=True, slots=True)
-class ClippedGradients:
+class ClippedGradients(Change):
     """All gradients of an optimizer are scaled so that their norm is at most `max_norm`, just before its update.
 
     To be in force from the first step: at a failing step it is too late. Gradients that are not finite stay so.
     """
 
     max_norm: float
-
-    edits: ClassVar[tuple[Edit, ...]] = ()
-    keeps_loss: ClassVar[bool] = False
-    took_effect: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -46,10 +40,6 @@ class ClippedGradients:
             "clip the norm between backward and step: "
             f"torch.nn.utils.clip_grad_norm_(model.parameters(), {self.max_norm:g})"
         )
-
-    def batch(self, hand_out: HandOut) -> object:
-        """As it was."""
-        return hand_out.again()
 
     @contextmanager
     def during(self) -> Iterator[None]:

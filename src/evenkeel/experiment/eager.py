@@ -6,23 +6,15 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from evenkeel.core.edit import Edit
-from evenkeel.step.window import HandOut
+from evenkeel.experiment.change import Change
 
 
-class Eager:
+class Eager(Change):
     """Regions under `torch.compile` run as they are written."""
 
     name = "eager"
     changed = "regions under torch.compile run without compilation"
     remedy = "leave torch.compile off for this region until the compiled form is mended, and report it to PyTorch"
-    edits: tuple[Edit, ...] = ()
-    keeps_loss = False
-    took_effect = True
-
-    def batch(self, hand_out: HandOut) -> object:
-        """As it was."""
-        return hand_out.again()
 
     def during(self) -> AbstractContextManager[object]:
         """The stance lasts for the step."""

@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 
-from evenkeel.core.edit import Edit
-from evenkeel.step.window import HandOut
+from evenkeel.experiment.change import Change
 
 
-class FilledMemory:
+class FilledMemory(Change):
     """`torch.empty` and its like give NaN (the largest value for whole numbers) in place of what lies in memory.
 
     A step that fails now each time, and did not without, reads memory that it never wrote.
@@ -22,14 +21,6 @@ class FilledMemory:
 
     name = "uninitialised memory filled"
     changed = "torch.empty and its like give NaN"
-    remedy = ""
-    edits: tuple[Edit, ...] = ()
-    keeps_loss = False
-    took_effect = True
-
-    def batch(self, hand_out: HandOut) -> object:
-        """As it was."""
-        return hand_out.again()
 
     @contextmanager
     def during(self) -> Iterator[None]:

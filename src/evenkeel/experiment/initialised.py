@@ -6,22 +6,20 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from evenkeel.core.edit import Edit
+from evenkeel.experiment.change import Change
 from evenkeel.step.living import living
-from evenkeel.step.window import HandOut
 from evenkeel.tensors.measure import is_finite
 
 _DIRECTIONS = ("weight_v", "parametrizations.weight.original1")  # of torch's two forms of weight_norm
 
 
 @dataclass(frozen=True, slots=True)
-class Initialised:
+class Initialised(Change):
     """Parameters that are not finite before the first step, or directions of length 0, get small random values.
 
     A direction is what `weight_norm` divides by its own length.
@@ -31,9 +29,6 @@ class Initialised:
     parameters: tuple[Tensor, ...]
 
     name = "parameters initialised"
-    edits: ClassVar[tuple[Edit, ...]] = ()
-    keeps_loss = False
-    took_effect = True
 
     @classmethod
     def of(cls, named: Sequence[tuple[str, Tensor]]) -> Initialised | None:
@@ -54,10 +49,6 @@ class Initialised:
         if all(name.endswith(_DIRECTIONS) for name in self.names):
             return f"initialise the direction {what} with something else than 0, and put the zero into its length"
         return f"initialise {what} explicitly where it is made (torch.nn.init)"
-
-    def batch(self, hand_out: HandOut) -> object:
-        """As it was."""
-        return hand_out.again()
 
     @contextmanager
     def during(self) -> Iterator[None]:
@@ -80,12 +71,10 @@ def _is_direction_of_nothing(name: str, parameter: Tensor) -> bool:
     return name.endswith(_DIRECTIONS) and not bool(parameter.detach().flatten(1).any(dim=1).all())
 
 
-class InitialisedAtStart:
+class InitialisedAtStart(Change):
     """The same for a run from the start: the parameters are looked for when the first module is called."""
 
     name = Initialised.name
-    edits: tuple[Edit, ...] = ()
-    keeps_loss = False
 
     def __init__(self) -> None:
         """None is known yet."""
@@ -105,10 +94,6 @@ class InitialisedAtStart:
     def remedy(self) -> str:
         """What the constructor lacks."""
         return "" if self._found is None else self._found.remedy
-
-    def batch(self, hand_out: HandOut) -> object:
-        """As it was."""
-        return hand_out.again()
 
     @contextmanager
     def during(self) -> Iterator[None]:

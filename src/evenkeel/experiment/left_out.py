@@ -8,27 +8,17 @@ from contextlib import contextmanager
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from evenkeel.core.edit import Edit
+from evenkeel.experiment.change import Change
 from evenkeel.step.updater import drop_gradients
-from evenkeel.step.window import HandOut
 
 
-class LeftOut:
+class LeftOut(Change):
     """The first update that an optimizer is about to make has no gradients, so that it makes none; later ones do."""
 
     name = "step left out"
     changed = "the update of the failing step left out"
     remedy = "skip this step and count it (policy=evenkeel.skip()), on all ranks alike; never scale by a bad number"
-    edits: tuple[Edit, ...] = ()
-    keeps_loss = False
-
-    def __init__(self) -> None:
-        """Nothing was left out yet."""
-        self.took_effect = False
-
-    def batch(self, hand_out: HandOut) -> object:
-        """As it was."""
-        return hand_out.again()
+    took_effect = False
 
     @contextmanager
     def during(self) -> Iterator[None]:

@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from evenkeel.core.edit import Edit
+from evenkeel.experiment.change import Change
 from evenkeel.step.patching import patched_tree
-from evenkeel.step.window import HandOut
 
 _HALVES = frozenset({torch.float16, torch.bfloat16})
 _WIDENING_METHODS = frozenset({"half", "bfloat16"})  # what asks for a narrow format without naming it
@@ -22,16 +21,16 @@ _KEEPING_STATISTICS = frozenset({"batch_norm", "instance_norm"})  # written by t
 _LEFT_ALONE = frozenset({"backward", "register_hook", "retain_grad", "register_post_accumulate_grad_hook"})
 
 
-class InPrecision:
+class InPrecision(Change):
     """Every floating-point operation of forward, and so of backward, computes in `wide`; autocast is off.
 
     Parameters stay as they are and are widened where they are used, so gradients arrive in their own format.
     Cost: up to twice (four times from half) the memory of the step's activations.
     """
 
+    name = ""
+    remedy = ""
     remedy_of_half = "keep this computation out of half precision: autocast(enabled=False) around it, or float32"
-    edits: tuple[Edit, ...] = ()
-    keeps_loss = False
 
     def __init__(self, wide: torch.dtype, name: str, remedy: str) -> None:
         """`name` of the experiment, and the `remedy` that follows when the step is healthy so."""
@@ -52,10 +51,6 @@ class InPrecision:
     def took_effect(self) -> bool:
         """Whether anything narrow was met, or would have been made."""
         return self._widening.num_widened > 0 or self._autocast.num_closed > 0
-
-    def batch(self, hand_out: HandOut) -> object:
-        """As it was: tensors are widened where they are used."""
-        return hand_out.again()
 
     @contextmanager
     def during(self) -> Iterator[None]:

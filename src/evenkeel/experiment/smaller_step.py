@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from evenkeel.core.edit import Edit
-from evenkeel.step.window import HandOut
+from evenkeel.experiment.change import Change
 
 
 @dataclass(frozen=True, slots=True)
-class SmallerStep:
+class SmallerStep(Change):
     """Every learning rate is multiplied by `factor` while an update is made; schedules go on as they would.
 
     To be in force from the first step: at a failing step it is too late.
     """
 
     factor: float
-
-    edits: ClassVar[tuple[Edit, ...]] = ()
-    keeps_loss: ClassVar[bool] = False
-    took_effect: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -44,10 +39,6 @@ class SmallerStep:
             f"lower the learning rate to about {self.factor:g} of what it is (below 2 / the largest curvature), or "
             "standardise the inputs so that it may stay"
         )
-
-    def batch(self, hand_out: HandOut) -> object:
-        """As it was."""
-        return hand_out.again()
 
     @contextmanager
     def during(self) -> Iterator[None]:

@@ -9,16 +9,14 @@ from evenkeel.core.case import Case
 from evenkeel.core.edit import Edit
 from evenkeel.core.operation import Operation
 from evenkeel.core.place import Place
+from evenkeel.experiment.change import Change
 from evenkeel.experiment.forms.form import Form
 from evenkeel.experiment.forms.table import FORMS
 from evenkeel.experiment.rewriting import Rewriting, Running, Search
-from evenkeel.step.window import HandOut
 
 
-class StableForm:
+class StableForm(Change):
     """Has one form take the place of what the line of the origin computes."""
-
-    keeps_loss = False
 
     def __init__(self, form: Form, place: Place, running: Running) -> None:
         """`place` is the line of the origin; `running` tells the user's line that is running."""
@@ -55,24 +53,17 @@ class StableForm:
         edits = tuple(dict.fromkeys(edit for made in self._mode.edits for edit in made))
         return edits if len({edit.span for edit in edits}) == len(edits) else ()
 
-    def batch(self, hand_out: HandOut) -> object:
-        """The batch as it was."""
-        return hand_out.again()
-
     def during(self) -> AbstractContextManager[object]:
         """The form is in force. Not to be left from within a call of torch's, as a hook of backward is."""
         self._mode = Rewriting(self.form, self._place, self._running)
         return self._mode
 
 
-class FormSearch:
+class FormSearch(Change):
     """Finds which stable forms fit what the line of the origin computes: one repetition instead of one for each."""
 
     name = "stable forms looked for"
     changed = "nothing"
-    remedy = ""
-    edits: tuple[Edit, ...] = ()
-    keeps_loss = False
     took_effect = False  # nothing is changed, so the outcome teaches nothing
 
     def __init__(self, forms: tuple[Form, ...], place: Place, running: Running) -> None:
@@ -91,10 +82,6 @@ class FormSearch:
     def candidates(self) -> tuple[StableForm, ...]:
         """A change for each form that is looked for, in that order."""
         return tuple(StableForm(form, self._place, self._running) for form in self._forms)
-
-    def batch(self, hand_out: HandOut) -> object:
-        """The batch as it was."""
-        return hand_out.again()
 
     def during(self) -> AbstractContextManager[object]:
         """Calls are looked at, and nothing is changed."""

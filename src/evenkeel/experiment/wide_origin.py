@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from evenkeel.core.edit import Edit
 from evenkeel.core.operation import Operation
 from evenkeel.core.place import Place
 from evenkeel.experiment.calls import Call, is_plain, plain_name
+from evenkeel.experiment.change import Change
 from evenkeel.experiment.rewriting import Running, Watching
-from evenkeel.step.window import HandOut
 
 _NARROW = frozenset({torch.float16, torch.bfloat16, torch.float32})
 
 
-class OriginInFloat64:
+class OriginInFloat64(Change):
     """The operation in which the bad value was born computes in float64, forward and backward; nothing else does.
 
     Its results return to the format that they had. A step that is healthy so fails for the rounding or the range
@@ -29,8 +28,6 @@ class OriginInFloat64:
 
     name = "origin in float64"
     remedy = ""  # a formula is wanted, which the cause and the stable forms know better
-    edits: tuple[Edit, ...] = ()
-    keeps_loss = False
 
     def __init__(self, operation: Operation, place: Place, running: Running) -> None:
         """`place` is the operation's line; `running` tells the user's line that is running."""
@@ -48,10 +45,6 @@ class OriginInFloat64:
     def took_effect(self) -> bool:
         """Whether the step came to the operation, with numbers of a narrower format."""
         return self._mode.num_widened > 0
-
-    def batch(self, hand_out: HandOut) -> object:
-        """The batch as it was."""
-        return hand_out.again()
 
     def during(self) -> AbstractContextManager[object]:
         """The one call is wide. Not to be left from within a call of torch's, as a hook of backward is."""

@@ -6,11 +6,9 @@ Rows are not taken out, because programs rely on the size of their batches; what
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import ClassVar
 
-from evenkeel.core.edit import Edit
+from evenkeel.experiment.change import Change
 from evenkeel.step.window import HandOut
 from evenkeel.tensors.rows import holds_rows, with_rows
 
@@ -18,7 +16,7 @@ NAME = "without samples"
 
 
 @dataclass(frozen=True, slots=True)
-class WithoutSamples:
+class WithoutSamples(Change):
     """Hands the batch out with healthy rows in the place of the suspected ones."""
 
     suspects: HandOut
@@ -26,9 +24,6 @@ class WithoutSamples:
 
     name = NAME
     remedy = ""  # what is wrong with them, the cause says
-    edits: ClassVar[tuple[Edit, ...]] = ()
-    keeps_loss = False
-    took_effect = True
 
     @classmethod
     def of(
@@ -58,7 +53,3 @@ class WithoutSamples:
         """The batch to hand out for this one; random states are put back as for any replay."""
         again = hand_out.again()
         return with_rows(again, self.rows) if hand_out is self.suspects else again
-
-    def during(self) -> AbstractContextManager[object]:
-        """Nothing but the batch is different."""
-        return nullcontext()

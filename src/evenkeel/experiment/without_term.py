@@ -15,14 +15,13 @@ from torch.autograd import grad as gradients  # bound here, before anybody liste
 from torch.autograd.graph import GradientEdge
 from torch.overrides import TorchFunctionMode
 
-from evenkeel.core.edit import Edit
+from evenkeel.experiment.change import Change
 from evenkeel.step.patching import patched
-from evenkeel.step.window import HandOut
 from evenkeel.tensors.nodes import number_of
 from evenkeel.tensors.sums import terms_behind
 
 
-class WithoutTerm:
+class WithoutTerm(Change):
     """Backward starts from the other terms of the sum, each scaled as it was in the loss.
 
     The loss of the step is then their sum; a constant that was added is not part of it. Terms are counted as
@@ -31,14 +30,12 @@ class WithoutTerm:
     Memory: the losses and their terms, which the graph holds anyway.
     """
 
-    remedy = ""
-    edits: tuple[Edit, ...] = ()
-    keeps_loss = False
+    name = ""
+    took_effect = False
 
     def __init__(self, name: str, position: int, *, backward: int, num_backwards: int) -> None:
         """`position` is the term's place in the sum of the `backward`-th of the step's backward calls, from 0."""
         self.name = f"without term: {name}"
-        self.took_effect = False
         self._term = name
         self._position = position
         self._backward = backward
@@ -48,10 +45,6 @@ class WithoutTerm:
     def changed(self) -> str:
         """What was different, in words."""
         return f"{self._term} left out of the loss"
-
-    def batch(self, hand_out: HandOut) -> object:
-        """As it was."""
-        return hand_out.again()
 
     @contextmanager
     def during(self) -> Iterator[None]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import difflib
 
-from evenkeel.casefile.changes import attempts
+from evenkeel.casefile.changes import attempts, origin_alone
 from evenkeel.core.errors import UsageError
 from evenkeel.core.incident import Incident
 from evenkeel.experiment.change import Change
 from evenkeel.experiment.eager import Eager
 from evenkeel.experiment.filled_memory import FilledMemory
 from evenkeel.experiment.precision import in_float32, in_float64
-from evenkeel.experiment.stable_form import StableForm
 from evenkeel.experiment.unchanged import Unchanged
-from evenkeel.experiment.wide_origin import OriginInFloat64
 
 
 def changes_for(incident: Incident) -> list[Change]:
@@ -21,9 +19,8 @@ def changes_for(incident: Incident) -> list[Change]:
 
     What has to hold from the first step on, and what needs the rows behind a bad value, are a live run's.
     """
-    offered = [attempt.change for attempt in attempts(incident)]
-    of_origin = [change for change in offered if isinstance(change, StableForm | OriginInFloat64)]
-    return [Unchanged(), Eager(), in_float32(), in_float64(), FilledMemory(), *of_origin]
+    forms = [attempt.change for attempt in attempts(incident) if attempt.kind == "form"]
+    return [Unchanged(), Eager(), *origin_alone(incident), in_float32(), in_float64(), FilledMemory(), *forms]
 
 
 def change_named(name: str, incident: Incident) -> Change:
