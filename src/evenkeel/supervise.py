@@ -21,7 +21,7 @@ from evenkeel.journal.writer import Journal, journal_path
 from evenkeel.locate.modules import living_roots
 from evenkeel.program import exit_status, run_as_main, without_our_frames
 from evenkeel.rerun.rerun import Rerun
-from evenkeel.step.hooks import listening
+from evenkeel.step.hooks import listening, optimizers_heard
 
 
 def supervise(settings: RunSettings) -> int:
@@ -75,7 +75,7 @@ _NOTHING = (
 
 def _outcome(settings: RunSettings, guarded: GuardedLoop) -> int:
     try:
-        with listening(guarded):
+        with listening(guarded), optimizers_heard(guarded.optimizer_made):
             status = _program(settings, guarded)
             guarded.finish()
     except TrainingStopped as stop:

@@ -94,7 +94,7 @@ def bad_at_100(model: nn.Module, batch: Tensor) -> Tensor:
 
 
 def test_change_is_in_force_for_the_step_and_the_one_after_its_update(tmp_path: Path) -> None:
-    """It is entered once and left once; a healthy outcome is written with its loss and its advice."""
+    """It is left in between; a healthy outcome is written with its loss and its advice."""
     switch: list[bool] = []
     seen: list[bool] = []
 
@@ -104,7 +104,7 @@ def test_change_is_in_force_for_the_step_and_the_one_after_its_update(tmp_path: 
 
     change = Marked(switch)
     _, told, _ = play(tmp_path / "out", loss_of, lambda *_: (change,))
-    assert change.log == ["entered", "left"]
+    assert change.log == ["entered", "left"] * 2
     assert seen == [False] * 4 + [True, True]  # three steps, the replay, the trial and the step after its update
     assert [(e["name"], e["healthy"]) for e in told["experiments"]] == [("marked", True)]
     assert isinstance(told["experiments"][0]["loss"], float)
@@ -293,3 +293,21 @@ def test_the_terms_that_carry_it_are_left_out_one_at_a_time(tmp_path: Path) -> N
     assert told["advice"][0]["verified_by"] is None  # it shows the term at fault, and is no remedy
     without = play(tmp_path / "without", loss_of, no_changes, skip(at_most=5))
     assert with_them[0] == without[0]
+
+
+def test_what_the_program_stores_between_its_steps_is_its_own(tmp_path: Path) -> None:
+    """After each update it may write a checkpoint: no parameter is wide there, and none is of an update only tried."""
+    stored: list[tuple[set[torch.dtype], list[Tensor]]] = []
+
+    def store(parameters: list[Tensor], _optimizer: object) -> None:
+        copies = [p.detach().clone() for p in parameters]
+        stored.append(({c.dtype for c in copies}, copies))
+
+    def loss_of(model: nn.Module, batch: Tensor) -> Tensor:
+        return (torch.cosh(batch.max() * 0.9).detach() * 1e-38 * model(batch)).square().mean()  # inf at 100
+
+    _, told, _ = play(tmp_path / "out", loss_of, all_changes, after_each=store)
+    healthy = {e["name"] for e in told["experiments"] if e["healthy"]}
+    assert "step in float64" in healthy
+    assert all(dtypes == {torch.float32} for dtypes, _ in stored)
+    assert all(map(torch.equal, stored[-1][1], stored[OF_BAD_BATCH - 1][1]))

@@ -72,7 +72,7 @@ def all_changes(incident: Incident | None, replay: Replay, scene: Scene) -> Iter
         yield from gentle_changes(incident, replay, scene)
         if not _is_by_hand(scene):
             yield from origin_alone(incident)
-            yield from _in_wider_formats(incident)
+            yield from _in_wider_formats(incident) if scene.hand_outs else ()
             yield from _without_terms(incident.case, replay)
     elif not incident.case.reproduced:  # not in another process either: it comes and goes
         yield from (Unchanged() for _ in range(_REPEATS))

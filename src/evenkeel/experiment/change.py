@@ -12,8 +12,8 @@ from evenkeel.step.window import HandOut
 class Change(Protocol):
     """One thing that is different while a step is repeated; what a change does not say of itself is as said here.
 
-    It is entered once, before the step's first batch goes out, and stays in force while the step is made, updated, and
-    made once more after its update; it is left as soon as the outcome is known.
+    It is in force from before the step's first batch goes out until its update was judged; and once more while the
+    step comes from there again. In between it is left, because the program may read or store its parameters there.
     """
 
     @property

@@ -19,6 +19,7 @@ from evenkeel.guard.replaying import Replaying
 from evenkeel.guard.trying import Trying
 from evenkeel.guard.watching import Noting, Watching
 from evenkeel.step.listener import ClearedTo, Schedule
+from evenkeel.step.snapshot import RandomState
 from evenkeel.step.updater import ByHand, Updater
 from evenkeel.tensors.trees import same_tensors
 
@@ -41,6 +42,7 @@ class GuardedLoop:
         self._backward_from: tuple[Tensor, ...] = ()
         self._judged_at_once: Updater | None = None  # the last one that cannot be judged late
         self._is_known = False
+        self._random_at_optimizer: RandomState | None = None
         handle = self._handling
         self._watching = Watching(
             loop, record, found=handle.found, born_in_update=handle.born_in_update, goes_on=handle.goes_on
@@ -54,6 +56,11 @@ class GuardedLoop:
     def incident(self) -> Incident | None:
         """The first incident, when there was one and it was written by this rank."""
         return self._handling.incidents.first
+
+    def optimizer_made(self) -> None:
+        """Until the first forward: the first step may have begun, and may draw its data."""
+        if not self._is_known:
+            self._random_at_optimizer = RandomState.capture()
 
     def forward_begins(self) -> None:
         """The first forward of a module: the models exist now."""
@@ -185,7 +192,8 @@ class GuardedLoop:
     def _get_to_know(self) -> None:
         if not self._is_known:
             self._is_known = True
-            self.loop.begin_step()
+            self.loop.begin_step(self._random_at_optimizer)
+            self._random_at_optimizer = None
 
     def _next_step_shows(self) -> None:
         """The loop begins something new: an update by hand is over, and so is a step that was left out."""

@@ -17,7 +17,7 @@ from evenkeel.guard.judge import Judge
 from evenkeel.locate.modules import Names
 from evenkeel.step.listener import ClearedTo
 from evenkeel.step.scalers import scale_after_refusal
-from evenkeel.step.snapshot import BufferCopy
+from evenkeel.step.snapshot import BufferCopy, RandomState
 from evenkeel.step.updater import Updater, drop_gradients, key_of, parameters_of, zero_gradients
 from evenkeel.step.window import Window
 from evenkeel.tensors.measure import is_finite
@@ -59,9 +59,9 @@ class Loop:
         self.buffers.watch(buffers)
         self._spare_buffers.watch(buffers)
 
-    def begin_step(self) -> None:
+    def begin_step(self, random_before: RandomState | None = None) -> None:
         """The first sign of a step that no update preceded: what came before belongs to the set-up."""
-        self.window = Window()
+        self.window = Window(random_before=random_before)
         self.get_to_know()
 
     def batch_handed_out(self, source: Hashable, batch: object, indices: Sequence[int] = ()) -> None:

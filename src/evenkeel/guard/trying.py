@@ -101,6 +101,7 @@ class Trying:
             self._conclude(is_healthy=True)
         else:
             self._made = KeptUpdate(self.repetition.updater)
+            self._leave()
             self._kept.put_back()
             self.repetition.once_more(self._begin)
 
@@ -115,11 +116,16 @@ class Trying:
 
     def _enter(self) -> None:
         """The step begins: the change is in force, and what the update made is there where it was made."""
-        if self._made is not None:
-            self._made.put_back()
-        elif not self._is_entered:
+        if not self._is_entered:
             self._is_entered = True
             self._in_force.enter_context(self._acting.during())
+            if self._made is not None:
+                self._made.put_back()
+
+    def _leave(self) -> None:
+        """The program goes on to its next batch, and may read or store its parameters on the way."""
+        self._in_force.close()
+        self._is_entered = False
 
     def _note_loss(self) -> None:
         """That of the changed step itself, not of the one that follows its update."""
@@ -137,6 +143,6 @@ class Trying:
         return Experiment(name=change.name, changed=change.changed, healthy=is_healthy and keeps, loss=self._loss)
 
     def _end(self, experiment: Experiment | None, *, can_go_on: bool) -> None:
-        self._in_force.close()
+        self._leave()
         self._kept.put_back()
         self._ended(Outcome(experiment, can_go_on, 1 if self._made is None else 2))

@@ -31,7 +31,7 @@ from evenkeel.locate.observation import Observation
 from evenkeel.program import run_as_main
 from evenkeel.report.as_json import from_json, to_json
 from evenkeel.rerun.child import LOG, Children, place, plan_in
-from evenkeel.step.hooks import listening, optimizers_heard
+from evenkeel.step.hooks import listening
 from evenkeel.step.listener import ClearedTo, Schedule
 from evenkeel.step.updater import Updater
 
@@ -74,11 +74,6 @@ class Retrace:
         self._backward_from: tuple[Tensor, ...] = ()
         self._observation: Observation | None = None
         self._known = False
-
-    def optimizer_made(self) -> None:
-        """The first step may begin before its first forward: with the batch, drawn and prepared by hand."""
-        if not self._known:
-            self._observe_if_due()
 
     def forward_begins(self) -> None:
         """The models exist now."""
@@ -193,7 +188,7 @@ class Retrace:
             self._observation.trace.phase = phase
 
     def _observe_if_due(self) -> None:
-        if self._observation is None and self._plan["first"] <= self._loop.step <= self._plan["last"]:
+        if self._plan["first"] <= self._loop.step <= self._plan["last"]:
             self._observation = Observation(self._loop.names)
             self._observation.start()
             self._observation.begin()
@@ -220,8 +215,7 @@ class Retrace:
 def main(directory: Path) -> None:
     """Run the program of `directory/plan.json` up to the wanted step."""
     plan = plan_in(directory)
-    retrace = Retrace(plan, directory)
-    with listening(retrace), optimizers_heard(retrace.optimizer_made), suppress(TrainingStopped):
+    with listening(Retrace(plan, directory)), suppress(TrainingStopped):
         run_as_main(plan["target"], plan["arguments"], as_module=plan["as_module"])
 
 

@@ -18,6 +18,7 @@ from evenkeel.step.holds import held_still
 from evenkeel.step.indices import DrawnIndices
 from evenkeel.step.listener import StepListener
 from evenkeel.step.patching import Wrap, patched, patched_tree
+from evenkeel.step.relays import Relays
 from evenkeel.step.scalers import scalers_heard
 
 
@@ -31,7 +32,9 @@ def listening(listener: StepListener) -> Iterator[None]:
         stack.enter_context(first_forward_heard(listener))
         drawn = DrawnIndices()
         stack.enter_context(drawn.heard())
-        stack.enter_context(patched(_BaseDataLoaderIter, "__next__", _hearing_loader(listener, drawn)))
+        relays = Relays(listener)
+        stack.enter_context(relays.heard())
+        stack.enter_context(patched(_BaseDataLoaderIter, "__next__", _hearing_loader(listener, drawn, relays)))
         stack.enter_context(steps_heard(listener))
         yield
 
@@ -230,9 +233,13 @@ def _are_leaves(inputs: tuple[Any, ...]) -> bool:
     return all(isinstance(t, Tensor) and t.is_leaf for t in inputs)
 
 
-def _hearing_loader(listener: StepListener, drawn: DrawnIndices) -> Wrap:
+def _hearing_loader(listener: StepListener, drawn: DrawnIndices, relays: Relays) -> Wrap:
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def __next__(self: _BaseDataLoaderIter) -> object:  # noqa: N807  it replaces the method of that name
+            if relays.are_fetching:
+                batch = original(self)
+                relays.fetched(drawn.of_next_batch(self))
+                return batch
             source = ("dataset", id(self._dataset))
             again = listener.batch_again(source)
             if again is not None:

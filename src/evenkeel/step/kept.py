@@ -27,11 +27,13 @@ class KeptUpdate:
     def __init__(self, updater: Updater) -> None:
         """Keep it."""
         self._updater = updater
-        self._parameters = _kept([p.detach() for p in parameters_of(updater)])
-        self._settings = [_kept({k: v for k, v in group.items() if k != "params"}) for group in updater.param_groups]
-        state = _state_of(updater)
-        self._was_finite = _is_finite(state)
-        self._state = [(parameter, _kept(of_parameter)) for parameter, of_parameter in state.items()]
+        with torch.no_grad():  # so that a mode that widens what it meets (experiment/precision.py) lets it be
+            self._parameters = _kept([p.detach() for p in parameters_of(updater)])
+            groups = [{k: v for k, v in group.items() if k != "params"} for group in updater.param_groups]
+            self._settings = [_kept(group) for group in groups]
+            state = _state_of(updater)
+            self._was_finite = _is_finite(state)
+            self._state = [(parameter, _kept(of_parameter)) for parameter, of_parameter in state.items()]
 
     @property
     def state_went_bad(self) -> bool:

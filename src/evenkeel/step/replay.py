@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from evenkeel.step.snapshot import BufferCopy
+from evenkeel.step.snapshot import BufferCopy, RandomState
 from evenkeel.step.updater import Updater
 from evenkeel.step.window import HandOut, Window
 
@@ -51,19 +51,26 @@ class Rewind:
         return all(h.intact for h in self.window.consumed)
 
     def put_back(self) -> None:
-        """Random states and buffers as they were when the failing step began."""
-        if self.window.random_is_current:
-            self.window.random.restore()
-        self.buffers.restore()
+        """Random states and buffers as they were when the failing step began.
+
+        When the first one began nobody heard: before its first forward, which may be after its data was drawn. It is
+        taken to have begun when the last optimizer was made. Where that is wrong, other data comes, and is told so.
+        """
+        self._put_back(self.window.random_before or self.window.random)
 
     def put_back_to_batch(self) -> None:
         """Random states as they were when the step's first batch was handed out; buffers as when it began.
 
         That is where a loop stands that leaves the batch out.
         """
-        self.put_back()
+        self._put_back(self.window.random)
         if self.window.consumed and not self.window.updates:
             self.window.consumed[0].random.restore()
+
+    def _put_back(self, random: RandomState) -> None:
+        if self.window.random_is_current:
+            random.restore()
+        self.buffers.restore()
 
     def next_batch(self, source: Hashable) -> HandOut | None:
         """The batch to hand out again; None lets the loader fetch a fresh one (an evaluation loop, say)."""

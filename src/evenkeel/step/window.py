@@ -61,6 +61,7 @@ class Window:
     updates: list[int] = field(default_factory=list)  # id() of each optimizer that stepped since the first hand-out
     random: RandomState = field(default_factory=RandomState.capture)
     random_is_current: bool = True
+    random_before: RandomState | None = None  # of the first step, which may begin before any forward: see `Rewind`
     latest: RandomState = field(default_factory=RandomState.capture)  # taken last, to share what has not changed
     num_updates: int = 2  # of the window before; at first there may be several
     cleared_to: ClearedTo = "none"  # what `zero_grad()` made of gradients when it was last called
@@ -111,6 +112,7 @@ class Window:
     def updated(self, optimizer: int) -> None:
         """Close a step: the next one begins with the random states of now."""
         self.updates.append(optimizer)
+        self.random_before = None
         self.random_is_current = not self.hand_outs or max(self.num_updates, len(self.updates)) > 1
         if self.random_is_current:
             self.random = self.latest = RandomState.capture(self.latest)
