@@ -14,9 +14,11 @@ PUBLIC = {
     "UsageError": "evenkeel.core.errors",
     "EvenkeelError": "evenkeel.core.errors",
     "every": "evenkeel.core.settings",
+    "load_ipython_extension": "evenkeel.integrations.notebook",
     "observe": "evenkeel.core.settings",
     "skip": "evenkeel.core.settings",
     "stop": "evenkeel.core.settings",
+    "supervise": "evenkeel.guard",
 }
 
 PACKAGES = ("metrics", "ops")
@@ -28,9 +30,11 @@ __all__ = [
     "TrainingStopped",
     "UsageError",
     "every",
+    "load_ipython_extension",
     "observe",
     "skip",
     "stop",
+    "supervise",
 ]
 __version__ = "0.1.0"
 

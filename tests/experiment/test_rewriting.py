@@ -92,3 +92,17 @@ def test_a_view_is_not_written_by_a_form() -> None:
     with Rewriting(next(form for form in FORMS if form.name == "ops.sqrt"), place, lambda: place) as mode:
         assert write(x).item() == 4.0
     assert not mode.edits
+
+
+def doubled_in_place(x: Tensor) -> Tensor:
+    """What was multiplied in place is, as far as the history knows, made of itself."""
+    y = x.clone()
+    y.mul_(2.0)
+    return torch.log(y.sum(dim=0))
+
+
+def test_what_was_made_of_itself_has_an_end() -> None:
+    """The search for exponentials behind a sum does not run round in it."""
+    place, x = line_of(doubled_in_place, 4), torch.ones(3)
+    with Search(FORMS, place, lambda: place):
+        assert doubled_in_place(x).item() == torch.log(torch.tensor(6.0)).item()

@@ -18,7 +18,7 @@ print(json.dumps([before, "libcst" in sys.modules]))
 """
 
 
-@pytest.mark.parametrize("names", [["evenkeel", "evenkeel.cli.main", "evenkeel.cli.run"], ["evenkeel.supervise"]])
+@pytest.mark.parametrize("names", [["evenkeel", "evenkeel.cli.main", "evenkeel.cli.run"], ["evenkeel.supervision.run"]])
 def test_libcst_is_loaded_on_first_use(names: list[str]) -> None:
     """Neither `evenkeel --help` nor a run that stays healthy waits for it; the probe itself would see it."""
     done = subprocess.run([sys.executable, "-c", PROBE, json.dumps(names)], capture_output=True, text=True, check=False)

@@ -15,7 +15,7 @@ from evenkeel.core.errors import USAGE_STATUS, UsageError
 from evenkeel.core.settings import ReplaySettings, RunSettings
 
 COMMANDS = {"run": "evenkeel.cli.run", "replay": "evenkeel.cli.replay", "explain": "evenkeel.cli.explain"}
-SUPERVISE = "evenkeel.supervise"  # these import torch: loaded when the command line has been understood
+SUPERVISE = "evenkeel.supervision.run"  # these import torch: loaded when the command line has been understood
 REPLAY = "evenkeel.investigate.replay"
 
 Request = RunSettings | ReplaySettings

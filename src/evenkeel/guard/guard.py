@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import logging
+import math
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from torch import nn
 from torch.optim import Optimizer
+from typing_extensions import TypedDict, Unpack
 
 from evenkeel.capsule.surroundings import Beginning
 from evenkeel.casefile.changes import gentle_changes, no_changes
 from evenkeel.core.errors import TrainingStopped
+from evenkeel.core.events import StepBad
 from evenkeel.core.incident import Incident
 from evenkeel.core.settings import EACH_TENTH_STEP, CapsuleWish, Every, Policy, PolicyName, policy_of
 from evenkeel.guard.belongings import FirstLook
@@ -26,10 +30,11 @@ from evenkeel.guard.loop import Loop
 from evenkeel.guard.together import Together
 from evenkeel.journal.writer import Journal, journal_path
 from evenkeel.locate.modules import living_roots
-from evenkeel.step.hooks import steps_heard
+from evenkeel.step.hooks import listening, steps_heard
 from evenkeel.step.indices import DrawnIndices
 
 Batch = TypeVar("Batch")
+LOG = logging.getLogger("evenkeel")
 
 
 class Guard:
@@ -41,7 +46,7 @@ class Guard:
             ...
 
     Args:
-        model: the model, or several, whose parameters and buffers are to be named.
+        model: the model, or several, whose parameters and buffers are to be named; None: every one of the process.
         optimizer: the optimizer, or several, whose updates are guarded; None: every optimizer of the process.
         policy: `stop()` raises `TrainingStopped` where the bad update would have been made; `skip(at_most=3)` leaves
             a bad step out, its incident written, and stops after so many; `observe()` writes the first incident,
@@ -57,7 +62,7 @@ class Guard:
 
     def __init__(  # noqa: PLR0913  the settings of a loop stand side by side
         self,
-        model: nn.Module | Sequence[nn.Module],
+        model: nn.Module | Sequence[nn.Module] | None = None,
         optimizer: Optimizer | Sequence[Optimizer] | None = None,
         *,
         policy: Policy | PolicyName = "stop",
@@ -67,14 +72,14 @@ class Guard:
         capsules: bool = True,
     ) -> None:
         """Nothing is watched before `batches` is iterated."""
-        models = (model,) if isinstance(model, nn.Module) else tuple(model)
+        models = _finding(model)
         optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else optimizer
         directory = Path(out) if out else Path("evenkeel-runs") / time.strftime("guard-%Y%m%d-%H%M%S")
         directory.mkdir(parents=True, exist_ok=True)
-        first_look = FirstLook(lambda: models, living_roots)
+        first_look = FirstLook(models, living_roots)
         loop = Loop(first_look, check_parameters)
-        ranks = Together(lambda: models)
-        journal = Journal(journal_path(directory, ranks.rank))
+        ranks = Together(models)
+        self._journal = journal = Journal(journal_path(directory, ranks.rank))
         changes = gentle_changes if experiments else no_changes
         writer = Capsules(loop, first_look, Beginning.of_process(), CapsuleWish()) if capsules else None
         record = Record(out=directory, journal=journal, ranks=ranks, changes=changes, capsules=writer)
@@ -89,6 +94,17 @@ class Guard:
         Called at the end of the process too. Under "stop" it raises `TrainingStopped` when there was one.
         """
         self._core.finish()
+
+    def metric(self, name: str, value: float) -> None:
+        """Note a value that the program judges itself by; one that is not finite is written to the journal and logged.
+
+        No step is at fault then, so nothing is stopped.
+        """
+        if not math.isfinite(value):
+            step = self._core.loop.step
+            self._journal.write(StepBad(step=step, kind="metric", name=name))
+            self._journal.flush()
+            LOG.warning("%s is %s after %d updates: nothing can be ranked by it", name, value, step)
 
     @property
     def incident(self) -> Incident | None:
@@ -114,6 +130,23 @@ class Guard:
                 yield batch
 
     @contextmanager
+    def loops(self) -> Iterator[Guard]:
+        """Watch every loop over a `DataLoader`, as `evenkeel run` does, while the context lasts.
+
+        For code whose loop is somebody else's: a framework's trainer, the cell of a notebook. Not together with
+        `batches`. At the end of the context the training is over, as `finish` says.
+        """
+        with listening(self._core):
+            try:
+                yield self
+            except TrainingStopped:
+                raise
+            except BaseException as error:
+                self._core.finish(f"the training raised {type(error).__name__}")
+                raise
+        self.finish()
+
+    @contextmanager
     def _hearing(self) -> Iterator[None]:
         """Hook into torch once, however many loops over batches are nested."""
         with ExitStack() as stack:
@@ -125,6 +158,39 @@ class Guard:
 
     def _leave(self) -> None:
         self._depth -= 1
+
+
+class GuardSettings(TypedDict, total=False):
+    """What a `Guard` takes beside model and optimizer, for those who make one."""
+
+    policy: Policy | PolicyName
+    check_parameters: Every
+    out: Path | str | None
+    experiments: bool
+    capsules: bool
+
+
+@contextmanager
+def supervise(**settings: Unpack[GuardSettings]) -> Iterator[Guard]:
+    """Watch every training loop that runs while the context lasts; for settings see `Guard`.
+
+    Example:
+        with evenkeel.supervise():
+            trainer.fit(model)
+
+    Raises:
+        TrainingStopped: a step was bad; its report was written.
+    """
+    guard = Guard(**settings)
+    with guard.loops():
+        yield guard
+
+
+def _finding(model: nn.Module | Sequence[nn.Module] | None) -> Callable[[], tuple[nn.Module, ...]]:
+    if model is None:
+        return living_roots
+    models = (model,) if isinstance(model, nn.Module) else tuple(model)
+    return lambda: models
 
 
 def _finish_quietly(core: weakref.ref[GuardedLoop]) -> None:

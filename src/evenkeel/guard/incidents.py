@@ -53,7 +53,7 @@ class Incidents:
         self._journal = record.journal
         self._ranks = record.ranks
         self._command = record.command
-        self._elsewhere = record.elsewhere
+        self._elsewhere_alone = record.elsewhere
         self._capsules = record.capsules
         self._fix_preview = record.fix_preview
         self._evidence: Evidence | None = None  # of the step that was examined last
@@ -64,6 +64,11 @@ class Incidents:
         if self._elsewhere is None:
             return with_trials(incident, tried.trials)
         return sought(incident, tried, self._elsewhere)
+
+    @property
+    def _elsewhere(self) -> Elsewhere | None:
+        """A child is one process: it cannot stand for ranks, which a framework may have started since."""
+        return self._elsewhere_alone if self._ranks.size == 1 else None
 
     @property
     def are_repeated_elsewhere(self) -> bool:

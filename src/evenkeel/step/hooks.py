@@ -39,6 +39,11 @@ def listening(listener: StepListener) -> Iterator[None]:
         yield
 
 
+def somebody_listens() -> bool:
+    """Whether losses are told to a listener already: a second one would have each bad step come again as well."""
+    return hasattr(torch.autograd.backward, "__wrapped__")
+
+
 @contextmanager
 def steps_heard(listener: StepListener) -> Iterator[None]:
     """Tell of losses, clipping and updates; let schedules stand still when the listener does."""

@@ -10,16 +10,16 @@ Source: accelerate.data_loader.DataLoaderShard.__iter__, lightning.pytorch.loops
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-from torch.utils.data import DataLoader
-
+from evenkeel.step.imports import when_imported
 from evenkeel.step.listener import StepListener
 from evenkeel.step.patching import Wrap, patched
 
@@ -47,7 +47,7 @@ RELAYS = (
 class Relays:
     """Tells a listener of the batches that relays hand on, and keeps what they fetch from being told.
 
-    A relay is patched when the first loader is made after its module was imported: nothing is imported for its sake.
+    A relay is patched when the program imports its module: nothing is imported for its sake.
     Cost: three Python calls a batch.
     """
 
@@ -55,15 +55,15 @@ class Relays:
         """Nothing is patched yet."""
         self._listener = listener
         self._stack = ExitStack()
-        self._known: set[Relay] = set()
         self._fetching: list[Waiting] = []  # for each relay that is at work now, the innermost last
         self._waiting: WeakKeyDictionary[object, Waiting] = WeakKeyDictionary()
 
     @contextmanager
     def heard(self) -> Iterator[None]:
         """Listen while the context lasts."""
-        with self._stack, patched(DataLoader, "__init__", self._making):
-            self._meet()
+        with self._stack:
+            for relay in RELAYS:
+                self._stack.enter_context(when_imported(relay.module, partial(self._meet, relay)))
             yield
 
     @property
@@ -75,24 +75,15 @@ class Relays:
         """The relay that is at work got a batch of these elements, which it will hand on."""
         self._fetching[-1].append(indices)
 
-    def _making(self, original: Callable[..., None]) -> Callable[..., None]:
-        def __init__(loader: object, *args: Any, **kwargs: Any) -> None:  # noqa: N807  it replaces the method
-            self._meet()
-            original(loader, *args, **kwargs)
-
-        return __init__
-
-    def _meet(self) -> None:
-        for relay in RELAYS:
-            owner = getattr(sys.modules.get(relay.module), relay.name, None)
-            if owner is None or relay in self._known:
-                continue
-            self._known.add(relay)
-            if relay.hands_out == "in its generator":
-                self._stack.enter_context(patched(owner, "__iter__", self._generating(relay)))
-            else:
-                self._stack.enter_context(patched(owner, "__iter__", self._beginning))
-                self._stack.enter_context(patched(owner, "__next__", self._handing_out))
+    def _meet(self, relay: Relay, module: ModuleType) -> None:
+        owner = getattr(module, relay.name, None)
+        if owner is None:  # another version, which has another way
+            return
+        if relay.hands_out == "in its generator":
+            self._stack.enter_context(patched(owner, "__iter__", self._generating(relay)))
+        else:
+            self._stack.enter_context(patched(owner, "__iter__", self._beginning))
+            self._stack.enter_context(patched(owner, "__next__", self._handing_out))
 
     def _generating(self, relay: Relay) -> Wrap:
         def wrap(original: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:

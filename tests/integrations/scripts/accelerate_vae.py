@@ -37,7 +37,7 @@ class VAE(nn.Module):
 
 def main() -> None:
     """Train for two epochs."""
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     x = torch.randn(60, 6)
     if FAULT in ("forward", "backward"):
         x[BAD_ROW] = 0.0

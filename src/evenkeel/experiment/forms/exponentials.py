@@ -62,7 +62,7 @@ def raised(value: object, history: History) -> Raised | None:
         return None if x is None else Raised(plain, x, holes=(plain.hole(0, "input"),))
     product = history.maker(value, "mul")
     for i in (0, 1) if product is not None else ():
-        exp = None if product is None else raised(product.args[i], history)
+        exp = None if product is None else raised(product.tensor(i), history)
         mask = None if product is None else mask_behind(product.args[1 - i], history)
         if product is not None and exp is not None and mask is not None and exp.mask is None:
             text = "{0}, {1}" if product.args[1 - i] is mask else "{0}, {1} != 0"

@@ -22,6 +22,7 @@ from evenkeel.locate.modules import living_roots
 from evenkeel.program import exit_status, run_as_main, without_our_frames
 from evenkeel.rerun.rerun import Rerun
 from evenkeel.step.hooks import listening, optimizers_heard
+from evenkeel.supervision.children import children_supervised
 
 
 def supervise(settings: RunSettings) -> int:
@@ -75,7 +76,11 @@ _NOTHING = (
 
 def _outcome(settings: RunSettings, guarded: GuardedLoop) -> int:
     try:
-        with listening(guarded), optimizers_heard(guarded.optimizer_made):
+        with (
+            children_supervised(settings),
+            listening(guarded),
+            optimizers_heard(guarded.optimizer_made),
+        ):
             status = _program(settings, guarded)
             guarded.finish()
     except TrainingStopped as stop:

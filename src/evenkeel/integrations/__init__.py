@@ -1,0 +1,1 @@
+"""Evenkeel in frameworks that own the training loop; each file needs the extra of its name."""

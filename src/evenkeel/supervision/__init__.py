@@ -1,0 +1,1 @@
+"""Run an unmodified program under a guard."""
