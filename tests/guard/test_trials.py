@@ -263,7 +263,7 @@ def test_wider_formats_are_asked_only_of_programs_that_stop() -> None:
 
 
 def test_half_precision_overflow_is_cured_by_float32(tmp_path: Path) -> None:
-    """Under autocast, in a model of plain layers; the step as it is in float64 says the same."""
+    """Under autocast, in a model of plain layers."""
 
     def loss_of(model: nn.Module, batch: Tensor) -> Tensor:
         with torch.autocast("cpu", dtype=torch.float16):
@@ -272,7 +272,7 @@ def test_half_precision_overflow_is_cured_by_float32(tmp_path: Path) -> None:
     _, told, _ = play(tmp_path / "out", loss_of, all_changes)
     outcome = {e["name"]: e["healthy"] for e in told["experiments"]}
     assert outcome["step in float32"] is True
-    assert outcome["step in float64"] is True
+    assert "step in float64" not in outcome  # float32 is wide enough
     assert not torch.is_autocast_enabled("cpu")
 
 
@@ -304,10 +304,11 @@ def test_what_the_program_stores_between_its_steps_is_its_own(tmp_path: Path) ->
         stored.append(({c.dtype for c in copies}, copies))
 
     def loss_of(model: nn.Module, batch: Tensor) -> Tensor:
-        return (torch.cosh(batch.max() * 0.9).detach() * 1e-38 * model(batch)).square().mean()  # inf at 100
+        with torch.autocast("cpu", dtype=torch.float16):
+            return (model[0](batch) * 300).square().mean().float()
 
     _, told, _ = play(tmp_path / "out", loss_of, all_changes, after_each=store)
     healthy = {e["name"] for e in told["experiments"] if e["healthy"]}
-    assert "step in float64" in healthy
+    assert "step in float32" in healthy
     assert all(dtypes == {torch.float32} for dtypes, _ in stored)
     assert all(map(torch.equal, stored[-1][1], stored[OF_BAD_BATCH - 1][1]))

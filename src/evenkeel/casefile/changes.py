@@ -71,8 +71,7 @@ def all_changes(incident: Incident | None, replay: Replay, scene: Scene) -> Iter
     elif replay.reproduced:
         yield from gentle_changes(incident, replay, scene)
         if not _is_by_hand(scene):
-            yield from origin_alone(incident)
-            yield from _in_wider_formats(incident) if scene.hand_outs else ()
+            yield from _in_other_formats(incident, scene)
             yield from _without_terms(incident.case, replay)
     elif not incident.case.reproduced:  # not in another process either: it comes and goes
         yield from (Unchanged() for _ in range(_REPEATS))
@@ -138,6 +137,17 @@ def _family(incident: Incident) -> Family | None:
     return incident.causes[0].family if incident.causes else None
 
 
+def _in_other_formats(incident: Incident, scene: Scene) -> Iterator[Change]:
+    """The origin alone, then the step; in single precision the origin says enough.
+
+    Between the steps of a loop that is given no batches, nothing tells when a change of the whole step has to end.
+    """
+    alone = tuple(origin_alone(incident))
+    yield from alone
+    if scene.hand_outs and (not alone or _formats_of(incident.case) & _HALVES):
+        yield from _in_wider_formats(incident)
+
+
 def _in_wider_formats(incident: Incident) -> Iterator[Change]:
     """Where numbers that grow or bad data are to blame, more room only hides that."""
     if _family(incident) in _NOT_OF_FORMAT:
@@ -145,7 +155,7 @@ def _in_wider_formats(incident: Incident) -> Iterator[Change]:
     formats = _formats_of(incident.case)
     if formats & _HALVES:
         yield in_float32()
-    if formats - {"float64"}:
+    elif formats - {"float64"}:
         yield in_float64()
 
 

@@ -76,11 +76,23 @@ def look(watched: Watched, name_of: Namer) -> Sighting | None:
 
     Cost: two reads of everything; to be asked after a suspicion only.
     """
+    found = _first_bad(watched, name_of)
+    if found is None:
+        return None
     everything = tuple(watched.losses) + tuple(g for _, g in watched.gradients)
+    return replace(_sighting(*found, everything), of_losses=fingerprint(watched.losses))
+
+
+def is_healthy(watched: Watched) -> bool:
+    """Whether every element is finite, and no more than that. Cost: a read of everything."""
+    return _first_bad(watched, lambda _: "") is None
+
+
+def _first_bad(watched: Watched, name_of: Namer) -> tuple[SymptomKind, list[tuple[str, Tensor]]] | None:
     for kind, named in _groups(watched, name_of):
         bad = [(name, tensor) for name, tensor in named if not is_finite(tensor)]
         if bad:
-            return replace(_sighting(kind, bad, everything), of_losses=fingerprint(watched.losses))
+            return kind, bad
     return None
 
 

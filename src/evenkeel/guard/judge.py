@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from evenkeel.detect.nonfinite import Namer, Sighting, Watched, look, look_at_parameters, suspicious
+from evenkeel.detect.nonfinite import Namer, Sighting, Watched, is_healthy, look, look_at_parameters, suspicious
 from evenkeel.guard.heard import Heard
 from evenkeel.step.device import honours_found_inf
 from evenkeel.step.scalers import judged_by_scaler
@@ -60,8 +60,15 @@ class Judge:
         """The same, whatever a sum or a scaler said of it."""
         if self._heard.bad_at_clipping is not None:
             return self._heard.bad_at_clipping
+        return look(self._watched(updater), self._name_of)
+
+    def is_healthy(self, updater: Updater) -> bool:
+        """The same in a word, for a step that only has to be known as healthy or not."""
+        return self._heard.bad_at_clipping is None and is_healthy(self._watched(updater))
+
+    def _watched(self, updater: Updater) -> Watched:
         gradients = updater.gradients if isinstance(updater, ByHand) else self._known(updater).with_gradient()
-        return look(Watched(self._heard.losses, gradients, buffers=self._buffers), self._name_of)
+        return Watched(self._heard.losses, gradients, buffers=self._buffers)
 
     def flags(self, updater: Updater) -> list[Tensor]:
         """0-d tensors, one of which is not finite when a loss, gradient or buffer is not. No host sync."""

@@ -75,7 +75,7 @@ class Trying:
             self.repetition.is_astray = True
             self._end(None, can_go_on=False)
             return
-        is_bad = self._loop.judge.exactly(self.repetition.updater) is not None
+        is_bad = not self._loop.judge.is_healthy(self.repetition.updater)
         self._note_loss()
         if self.repetition.verdict(bad=is_bad):
             self._conclude(is_healthy=False)
