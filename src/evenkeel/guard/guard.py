@@ -30,6 +30,7 @@ from evenkeel.guard.loop import Loop
 from evenkeel.guard.together import Together
 from evenkeel.journal.writer import Journal, journal_path
 from evenkeel.locate.modules import living_roots
+from evenkeel.report.logger import IncidentLogger
 from evenkeel.step.hooks import listening, steps_heard
 from evenkeel.step.indices import DrawnIndices
 
@@ -55,6 +56,7 @@ class Guard:
             fault at once, `every(n)` at the first bad loss or gradient that comes of it, after n steps at the latest.
         experiments: whether a bad step comes again with one thing changed at a time, to find what mends it.
         capsules: whether a bad step is frozen into `out`, with its batches, for `evenkeel replay`.
+        loggers: who else is told of incidents; see `evenkeel.integrations.loggers`.
         out: an empty or new directory for journal and reports; default `evenkeel-runs/guard-<time>`.
 
     Cost: see `detect.nonfinite.look`; memory: the batches of one step and one copy of the buffers.
@@ -70,6 +72,7 @@ class Guard:
         out: Path | str | None = None,
         experiments: bool = True,
         capsules: bool = True,
+        loggers: Sequence[IncidentLogger] = (),
     ) -> None:
         """Nothing is watched before `batches` is iterated."""
         models = _finding(model)
@@ -82,7 +85,7 @@ class Guard:
         self._journal = journal = Journal(journal_path(directory, ranks.rank))
         changes = gentle_changes if experiments else no_changes
         writer = Capsules(loop, first_look, Beginning.of_process(), CapsuleWish()) if capsules else None
-        record = Record(out=directory, journal=journal, ranks=ranks, changes=changes, capsules=writer)
+        record = Record(out=directory, journal=journal, ranks=ranks, changes=changes, capsules=writer, loggers=loggers)
         self._core = GuardedLoop(loop, record, policy_of(policy))
         self._core.only = None if optimizers is None else frozenset(id(o) for o in optimizers)
         self._depth = 0
@@ -168,6 +171,7 @@ class GuardSettings(TypedDict, total=False):
     out: Path | str | None
     experiments: bool
     capsules: bool
+    loggers: Sequence[IncidentLogger]
 
 
 @contextmanager

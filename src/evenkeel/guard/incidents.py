@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from evenkeel.guard.ranks import Alone, Ranks
 from evenkeel.journal.writer import Journal
 from evenkeel.report import as_text
 from evenkeel.report.as_json import from_json
+from evenkeel.report.logger import IncidentLogger
 from evenkeel.report.write import JSON_NAME, with_patch, write
 from evenkeel.step.updater import Updater
 
@@ -41,6 +43,7 @@ class Record:
     changes: Changes = gentle_changes  # what to try on a bad step
     capsules: Capsules | None = None
     fix_preview: bool = False  # whether a patch that has proved itself becomes a file of its own
+    loggers: Sequence[IncidentLogger] = ()
 
 
 class Incidents:
@@ -56,6 +59,7 @@ class Incidents:
         self._elsewhere_alone = record.elsewhere
         self._capsules = record.capsules
         self._fix_preview = record.fix_preview
+        self._loggers = record.loggers
         self._evidence: Evidence | None = None  # of the step that was examined last
         self._count = 0
 
@@ -125,6 +129,8 @@ class Incidents:
             written = write(with_patch(incident, directory) if self._fix_preview else incident, directory)
             self.first = self.first or written
             as_text.render(written, Console(file=sys.stderr))
+            for logger in self._loggers:
+                logger.incident(written)
 
     def _directory(self) -> Path:
         """The run's own for its first incident; ranks that judge alone find another one's there."""
