@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from mpmath import mp
 from torch import Tensor
@@ -77,10 +79,13 @@ def categorical_kl(a: list, b: list) -> object:
     return sum(mp.exp(p) * (p - q) for p, q in zip(log_softmax(a), log_softmax(b), strict=True))
 
 
-def rounded_logs(exact: object, a: list, b: list) -> object:
-    """The value, and what rounding the logarithms once may change it."""
-    pairs = list(zip(log_softmax(a), log_softmax(b), strict=True))
-    return exact + sum(abs(mp.exp(p) - mp.exp(q)) * (1 + abs(p) + abs(q) + max(map(abs, a + b))) for p, q in pairs)
+def rounded_logs(gap: float, exact: object, a: list, b: list) -> object:
+    """The value, and what rounding the logarithms once may change it; `gap` is that between 1 and the next number."""
+    total = exact
+    for p, q in zip(log_softmax(a), log_softmax(b), strict=True):
+        size = 1 + abs(p) + abs(q) + max(map(abs, a + b))
+        total += mp.exp(max(p, q)) * (abs(p - q) + gap * size) * size
+    return total
 
 
 def naive_categorical(a: Tensor, b: Tensor) -> Tensor:
@@ -152,15 +157,18 @@ ROWS = [
         growth=lambda _e, a, b: 1 + (abs(a) + abs(b)) / 2,
         dtypes=WIDE,
     ),
-    Row(
-        "categorical_kl",
-        ops.categorical_kl,
-        categorical_kl,
-        rows_near_and_far(6),
-        8,
-        8,
-        {"naive": naive_categorical, "torchmetrics": TORCHMETRICS and torchmetrics_categorical},
-        unit=rounded_logs,
-        dtypes=WIDE,
+    *(
+        Row(
+            f"categorical_kl in {dtype}",
+            ops.categorical_kl,
+            categorical_kl,
+            rows_near_and_far(6),
+            8,
+            8,
+            {"naive": naive_categorical, "torchmetrics": TORCHMETRICS and torchmetrics_categorical},
+            unit=partial(rounded_logs, torch.finfo(getattr(torch, dtype)).eps),
+            dtypes=(dtype,),
+        )
+        for dtype in WIDE
     ),
 ]
