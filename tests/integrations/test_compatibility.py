@@ -1,6 +1,7 @@
 """docs/compatibility.md says what is tested, and nothing else.
 
-`python tests/integrations/test_compatibility.py` writes it. A row names the programs that show it; each of them is run, with a planted fault, by the tests named in `TESTED_BY`.
+`python tests/integrations/test_compatibility.py` writes it. A row names the programs that show it; each of
+them is run, with a planted fault, by the tests named in `TESTED_BY`.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ def page() -> str:
         "# What works with what",
         "",
         "Written by `tests/integrations/test_compatibility.py`: each line that says *supported* is shown by programs",
-        "with planted faults, which have to be stopped at the right step, replayed, and located to the marked line, and",
-        "whose healthy runs have to stay the same to the bit. torch 2.6 or later; tested with torch 2.13, Lightning",
-        "2.6, Transformers 5.23, Accelerate 1.15 on CPUs.",
+        "with planted faults, which have to be stopped at the right step, replayed, and located to the marked line,",
+        "and whose healthy runs have to stay the same to the bit. torch 2.6 or later; tested with torch 2.13,",
+        "Lightning 2.6, Transformers 5.23, Accelerate 1.15 on CPUs.",
         "",
         "| | | shown by |",
         "|---|---|---|",

@@ -24,6 +24,7 @@ from evenkeel.guard.ranks import Alone, Ranks
 from evenkeel.journal.writer import Journal
 from evenkeel.report import as_text
 from evenkeel.report.as_json import from_json
+from evenkeel.report.bars import bars_aside
 from evenkeel.report.logger import IncidentLogger
 from evenkeel.report.write import JSON_NAME, with_patch, write
 from evenkeel.step.updater import Updater
@@ -128,7 +129,8 @@ class Incidents:
         finally:  # whatever became of the capsule, what is known is written down
             written = write(with_patch(incident, directory) if self._fix_preview else incident, directory)
             self.first = self.first or written
-            as_text.render(written, Console(file=sys.stderr))
+            with bars_aside():
+                as_text.render(written, Console(file=sys.stderr))
             for logger in self._loggers:
                 logger.incident(written)
 
