@@ -83,6 +83,7 @@ def test_fault_is_found(program: Program, fault: str, tmp_path: Path) -> None:
     assert told["reproduced"]
     assert told["how_replayed"].startswith("in process")
     assert told["cause"]["family"] == FAMILY[fault]
+    assert ("logging_nan_inf_filter" in done.said) is (program.script == "transformers_text")
     if line is not None:
         assert (Path(origin["file"]).name, origin["line"]) == (f"{program.script}.py", line)
     if fault != "half":

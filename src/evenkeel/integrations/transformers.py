@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 
 from evenkeel.guard.guard import LOG, Guard, GuardSettings
 from evenkeel.step.hooks import somebody_listens
+from evenkeel.supervision.nan_filter import HIDES
 
 try:
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -56,10 +57,7 @@ class EvenkeelCallback(TrainerCallback):
         """Listen from here on."""
         self.close()
         if args.logging_nan_inf_filter:
-            LOG.warning(
-                "the Trainer logs the mean of other steps, 0.0 at first, in the place of a loss that is not finite "
-                "(logging_nan_inf_filter=True); set it to False to see what the losses are"
-            )
+            LOG.warning(HIDES)
         if not somebody_listens():
             self.guard = Guard(kwargs["model"], **self._settings)
             self._stack.enter_context(self.guard.loops())

@@ -23,6 +23,7 @@ from evenkeel.program import exit_status, run_as_main, without_our_frames
 from evenkeel.rerun.rerun import Rerun
 from evenkeel.step.hooks import listening, optimizers_heard
 from evenkeel.supervision.children import children_supervised
+from evenkeel.supervision.nan_filter import filter_reported
 
 
 def supervise(settings: RunSettings) -> int:
@@ -78,6 +79,7 @@ def _outcome(settings: RunSettings, guarded: GuardedLoop) -> int:
     try:
         with (
             children_supervised(settings),
+            filter_reported(),
             listening(guarded),
             optimizers_heard(guarded.optimizer_made),
         ):
