@@ -205,7 +205,8 @@ ANGLES = (
     Formula("ops.acosh1p", poincare, between(-0.4, 0.4, (2, 3), (2, 3)), (*ZERO_ROW, *ZERO_ROW)),
     Formula("ops.acosh", lambda x: torch.acosh(x), between(1.1, 3, (3,)), t(1.0, 2.0)),
     Formula("u itself", lambda u: torch.atanh(torch.tanh(u)), X, t(30.0, 0.5)),
-    Formula("atan2", lambda w, h: torch.atan(w / h), between(0.1, 2, (3,), (3,)), pair([0.0, 1.0], [0.0, 2.0])),
+    # at (0, 0) the slope of atan2 itself was nan up to torch 2.6
+    Formula("atan2", lambda w, h: torch.atan(w / h), between(0.1, 2, (3,), (3,)), pair([1.0, 1.0], [0.0, 2.0])),
     Formula("ops.rotation_log_factor", lambda x: x / (2 * torch.sin(x)), between(0.1, 3, (3,)), t(0.0, 1.0)),
     Formula("ops.rotation_log_factor", lambda x: 0.5 * x / x.sin(), between(0.1, 3, (3,)), t(0.0, 1.0)),
     Formula("sinc", lambda x: torch.sin(x) / x, between(0.1, 3, (3,)), t(0.0, 1.0)),

@@ -97,7 +97,6 @@ def test_is_finite_where_the_formula_is_not(formula: Formula) -> None:
         ("ops.rotation_log_factor", 0.5),
         ("sinc", 1.0),
         ("squared sinc", 0.5),
-        ("atan2", 0.0),
         ("ops.xlogy", 0.0),
     ],
 )
