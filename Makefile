@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV   := .venv
+OLDEST := .venv-oldest
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-done
 RIVALS := $(VENV)/.bench-setup-done
@@ -9,10 +10,10 @@ ARGS   ?=
 DATA   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check bench clean
+.PHONY: help setup demo test test-long test-oldest check bench clean
 
 help:  ## list the goals
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv and install evenkeel with its development tools
 
@@ -46,6 +47,14 @@ test: setup  ## run the tests (ARGS="-k word" to choose)
 
 test-long: setup  ## run those that `make test` leaves out: whole tables of programs started one by one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m long $(ARGS)
+
+# Several GB: the torch of that time brings its own libraries of CUDA. What meets other people's code is tested.
+test-oldest:  ## run the tests of hooks and frameworks on the oldest versions supported, in .venv-oldest
+	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
+	    -e '.[lightning,transformers]' pytest pytest-timeout pytest-xdist hypothesis mpmath tqdm
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 --dist worksteal -m "not long" -p no:cacheprovider \
+	    tests/guard tests/detect tests/tensors tests/experiment tests/integrations $(ARGS)
 
 check: setup  ## lint, formatting, types, import contracts
 	$(BIN)/ruff check
