@@ -244,6 +244,7 @@ class TestSharedTraining:
 
 class TestQuickRun:
     @pytest.mark.slow
+    @pytest.mark.long  # with the rivals that the frameworks' tests bring along it takes a minute and a half
     @pytest.mark.timeout(QUICK_RUN_TIMEOUT_S + 30)
     def test_table_names_every_training_and_variant(self, tmp_path: Path) -> None:
         """A smoke run goes through all of it: each cell of ours has a figure, each tool a figure or a sentence."""
