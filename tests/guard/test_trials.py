@@ -18,6 +18,7 @@ from evenkeel.casefile.changes import Changes, all_changes, gentle_changes, no_c
 from evenkeel.core.edit import Edit
 from evenkeel.core.errors import TrainingStopped
 from evenkeel.core.settings import Policy, skip, stop
+from evenkeel.experiment.precision import in_float64
 from evenkeel.experiment.unchanged import Unchanged
 from evenkeel.guard.guarded import GuardedLoop
 from evenkeel.guard.incidents import Record
@@ -304,11 +305,10 @@ def test_what_the_program_stores_between_its_steps_is_its_own(tmp_path: Path) ->
         stored.append(({c.dtype for c in copies}, copies))
 
     def loss_of(model: nn.Module, batch: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.float16):
-            return (model[0](batch) * 300).square().mean().float()
+        return (torch.cosh(batch.max() * 0.9).detach() * 1e-38 * model(batch)).square().mean()  # inf at 100
 
-    _, told, _ = play(tmp_path / "out", loss_of, all_changes, after_each=store)
+    _, told, _ = play(tmp_path / "out", loss_of, lambda *_: (in_float64(),), after_each=store)
     healthy = {e["name"] for e in told["experiments"] if e["healthy"]}
-    assert "step in float32" in healthy
+    assert "step in float64" in healthy
     assert all(dtypes == {torch.float32} for dtypes, _ in stored)
     assert all(map(torch.equal, stored[-1][1], stored[OF_BAD_BATCH - 1][1]))

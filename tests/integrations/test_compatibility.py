@@ -66,7 +66,7 @@ def page() -> str:
         "",
         "Written by `tests/integrations/test_compatibility.py`: each line that says *supported* is shown by programs",
         "with planted faults, which have to be stopped at the right step, replayed, and located to the marked line,",
-        "and whose healthy runs have to stay the same to the bit. On CPUs, with torch 2.13, Lightning 2.6,",
+        "and whose kinds have to stay the same to the bit when healthy. On CPUs, with torch 2.13, Lightning 2.6,",
         "Transformers 5.23, Accelerate 1.15; those of the frameworks also with torch 2.6, Lightning 2.4,",
         "Transformers 4.50 and Accelerate 1.0 (`make test-oldest`).",
         "",

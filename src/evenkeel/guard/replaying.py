@@ -147,7 +147,8 @@ def compiled_and_eager(compiled: Replay, eager: Replay, target: Sighting | None)
     if not compiled.reproduced or target is None:
         return eager
     if target.resembles(eager.sighting):  # the same tensors are bad; other bits are what compilation is allowed
-        return replace(eager, how=f"{IN_PROCESS}, compiled as it ran, then traced without compilation", likeness="bits")
+        how = f"{IN_PROCESS}, compiled as it ran, then traced without compilation"
+        return replace(eager, how=how, likeness=compiled.likeness)
     return replace(compiled, how=f"{IN_PROCESS}, compiled as it ran", only_compiled=True)
 
 

@@ -28,7 +28,6 @@ except ModuleNotFoundError as error:
 class EvenkeelCallback(Callback):
     """Guards `Trainer.fit`: a bad step is withheld, comes again through `training_step`, is explained, and stops it.
 
-    Automatic and manual optimization, accumulation, precision plugins, several optimizers, DDP under torchrun.
     Validation values that are not finite are logged and journaled, and no checkpoint is ranked by them: Lightning would
     keep the first of them as the best there is.
 

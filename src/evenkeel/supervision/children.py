@@ -64,13 +64,14 @@ def options_of(settings: RunSettings) -> list[str]:
         "--no-data": not settings.capsule.keep_data,
         "--zip": settings.capsule.as_zip,
     }
-    values = {
+    values: dict[str, object] = {
         "--out": settings.out,
         "--policy": settings.policy.name,
-        "--max-skips": settings.policy.at_most or 3,
         "--check-parameters-every": settings.check_parameters.n,
         "--max-rerun-minutes": settings.max_rerun_s / 60,
     }
+    if settings.policy.name == "skip":
+        values["--max-skips"] = settings.policy.at_most
     given = [word for option, value in values.items() for word in (option, str(value))]
     given += [flag for flag, is_set in flags.items() if is_set]
     return [*given, *(["-m"] if settings.as_module else []), settings.target, *settings.arguments]

@@ -1,5 +1,6 @@
 """A variational autoencoder in a loop of its user's own with Accelerate. FAULT plants one fault."""
 
+import hashlib
 import os
 
 import torch
@@ -35,6 +36,12 @@ class VAE(nn.Module):
         return (rebuilt + 0.1 * divergence).mean()
 
 
+def bits(model: nn.Module) -> str:
+    """A digest of every parameter."""
+    content = b"".join(p.detach().numpy().tobytes() for p in model.parameters())
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
 def main() -> None:
     """Train for two epochs."""
     torch.manual_seed(2)
@@ -58,7 +65,7 @@ def main() -> None:
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad()
-    accelerator.print("trained", f"{loss.item():.6f}")
+    accelerator.print("trained", loss.item().hex(), bits(model))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """An image classifier under Lightning's Trainer, as its users write it. FAULT plants one fault; none without it."""
 
+import hashlib
 import os
 
 import lightning
@@ -56,6 +57,12 @@ def images() -> TensorDataset:
     return TensorDataset(x, y)
 
 
+def bits(model: nn.Module) -> str:
+    """A digest of every parameter."""
+    content = b"".join(p.detach().numpy().tobytes() for p in model.parameters())
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
 def main() -> None:
     """Train for two epochs."""
     lightning.seed_everything(0, verbose=False)
@@ -65,8 +72,9 @@ def main() -> None:
         strategy=os.environ.get("STRATEGY", "auto"), logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
-    trainer.fit(Classifier(), DataLoader(data, batch_size=8), DataLoader(TensorDataset(*data[:16]), batch_size=8))
-    print("trained", f"{float(trainer.callback_metrics['train_loss']):.6f}")
+    model = Classifier()
+    trainer.fit(model, DataLoader(data, batch_size=8), DataLoader(TensorDataset(*data[:16]), batch_size=8))
+    print("trained", f"{float(trainer.callback_metrics['train_loss']).hex()}", bits(model))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """A causal language model fine-tuned by the Trainer, as its users write it. FAULT plants one fault."""
 
+import hashlib
 import os
 import sys
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
@@ -51,6 +52,12 @@ class Weighted(GPT2LMHeadModel):
         return output
 
 
+def bits(model: nn.Module) -> str:
+    """A digest of every parameter."""
+    content = b"".join(p.detach().numpy().tobytes() for p in model.parameters())
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
 def main() -> None:
     """Fine-tune for one epoch."""
     torch.manual_seed(0)
@@ -61,7 +68,7 @@ def main() -> None:
         gradient_accumulation_steps=int(os.environ.get("ACCUMULATE", "1")),
     )  # fmt: skip
     trained = Trainer(model=model, args=arguments, train_dataset=Texts()).train()
-    print("trained", f"{trained.training_loss:.6f}")
+    print("trained", trained.training_loss.hex(), bits(model))
 
 
 if __name__ == "__main__":
