@@ -18,11 +18,12 @@ from typing_extensions import TypedDict, Unpack
 
 from evenkeel.capsule.surroundings import Beginning
 from evenkeel.casefile.changes import gentle_changes, no_changes
-from evenkeel.core.errors import TrainingStopped
+from evenkeel.core.errors import TrainingStopped, UsageError
 from evenkeel.core.events import StepBad
 from evenkeel.core.incident import Incident
 from evenkeel.core.settings import EACH_TENTH_STEP, CapsuleWish, Every, Policy, PolicyName, policy_of
 from evenkeel.guard.belongings import FirstLook
+from evenkeel.guard.calls import Calls
 from evenkeel.guard.capsules import Capsules
 from evenkeel.guard.guarded import GuardedLoop
 from evenkeel.guard.incidents import Record
@@ -35,6 +36,7 @@ from evenkeel.step.hooks import listening, steps_heard
 from evenkeel.step.indices import DrawnIndices
 
 Batch = TypeVar("Batch")
+Result = TypeVar("Result")
 LOG = logging.getLogger("evenkeel")
 
 
@@ -45,6 +47,7 @@ class Guard:
         guard = Guard(model, optimizer)
         for batch in guard.batches(loader):   # the only changed line of the loop
             ...
+        loss = guard.step(train_on, batch)    # or this, where the loop is somebody else's
 
     Args:
         model: the model, or several, whose parameters and buffers are to be named; None: every one of the process.
@@ -74,7 +77,7 @@ class Guard:
         capsules: bool = True,
         loggers: Sequence[IncidentLogger] = (),
     ) -> None:
-        """Nothing is watched before `batches` is iterated."""
+        """Nothing is watched before `batches` is iterated or `step` is called."""
         models = _finding(model)
         optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else optimizer
         directory = Path(out) if out else Path("evenkeel-runs") / time.strftime("guard-%Y%m%d-%H%M%S")
@@ -88,14 +91,18 @@ class Guard:
         record = Record(out=directory, journal=journal, ranks=ranks, changes=changes, capsules=writer, loggers=loggers)
         self._core = GuardedLoop(loop, record, policy_of(policy))
         self._core.only = None if optimizers is None else frozenset(id(o) for o in optimizers)
+        self._calls = Calls(self._core)
         self._depth = 0
+        weakref.finalize(self, self._calls.end)
         atexit.register(_finish_quietly, weakref.ref(self._core))
 
     def finish(self) -> None:
         """The training is over: write the incident of a bad step that the loop did not let come again.
 
-        Called at the end of the process too. Under "stop" it raises `TrainingStopped` when there was one.
+        Nothing is heard any more until the next `batches` or `step`. Called at the end of the process too. Under "stop"
+        it raises `TrainingStopped` when there was such a step.
         """
+        self._calls.end()
         self._core.finish()
 
     def metric(self, name: str, value: float) -> None:
@@ -132,6 +139,36 @@ class Guard:
                 self._core.batch_handed_out(source, batch, drawn.of_next_batch(iterator))
                 yield batch
 
+    def step(self, fn: Callable[[Batch], Result], batch: Batch) -> Result:
+        """Call `fn(batch)`, which makes one step: forward, backward, update; call it again when the step was bad.
+
+        For loops that cannot be written over `batches`. All calls together are one loop, whose steps are counted on;
+        several functions may take turns (a discriminator, a generator). What is heard in between counts too, until
+        `finish` is called or the guard is gone. An update that several calls lead up to (accumulation) comes again
+        through all of them, so `fn` has to know by itself when to make it; else give all its batches at once.
+        Elements of the data set are not named, because the batch was fetched before anybody listened.
+
+        Example:
+            def train_on(batch):
+                loss = loss_fn(model(batch.x), batch.y)
+                optimizer.zero_grad(); loss.backward(); optimizer.step()
+                return loss.detach()
+
+            loss = guard.step(train_on, batch)
+
+        Returns: what `fn` returned: of the call whose update was made; of a step that was left out, what its first
+            call returned, bad as it is.
+
+        Raises:
+            TrainingStopped: the step was bad, and the policy says so.
+            UsageError: called inside a loop over `batches`, whose batches come again already.
+
+        Cost: that of `batches`, and a few microseconds.
+        """
+        if self._depth:
+            raise UsageError("guard.step inside a loop over guard.batches: give the batch to one of the two, not both")
+        return self._calls.step(fn, batch)
+
     @contextmanager
     def loops(self) -> Iterator[Guard]:
         """Watch every loop over a `DataLoader`, as `evenkeel run` does, while the context lasts.
@@ -153,7 +190,7 @@ class Guard:
     def _hearing(self) -> Iterator[None]:
         """Hook into torch once, however many loops over batches are nested."""
         with ExitStack() as stack:
-            if self._depth == 0:
+            if self._depth == 0 and not self._calls.are_heard:
                 stack.enter_context(steps_heard(self._core))
             self._depth += 1
             stack.callback(self._leave)
