@@ -16,6 +16,7 @@ from evenkeel.core.settings import ReplaySettings, RunSettings
 
 COMMANDS = {"run": "evenkeel.cli.run", "replay": "evenkeel.cli.replay", "explain": "evenkeel.cli.explain"}
 SUPERVISE = "evenkeel.supervision.run"  # these import torch: loaded when the command line has been understood
+LOGGERS = "evenkeel.integrations.opened"
 REPLAY = "evenkeel.investigate.replay"
 
 Request = RunSettings | ReplaySettings
@@ -80,7 +81,8 @@ def main() -> NoReturn:
     """
     request = parse(sys.argv[1:])
     if isinstance(request, RunSettings):
-        request = importlib.import_module(SUPERVISE).supervise(request)
+        loggers = importlib.import_module(LOGGERS).loggers_of(request.logs)
+        request = importlib.import_module(SUPERVISE).supervise(request, loggers)
     elif isinstance(request, ReplaySettings):
         request = importlib.import_module(REPLAY).replay(request)
     sys.exit(request)

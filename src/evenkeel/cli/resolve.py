@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from evenkeel.cli.logs import check_logs, logs_of
 from evenkeel.core.errors import UsageError
 from evenkeel.core.settings import CapsuleWish, PolicyName, RunSettings, every, policy_of, skip
 from evenkeel.dist.launch import World, launched
@@ -35,6 +36,7 @@ class Asked:
     experiments: bool
     fix_preview: bool
     capsule: CapsuleWish
+    logs: tuple[str, ...]
 
 
 def resolve(asked: Asked) -> RunSettings:
@@ -52,20 +54,23 @@ def resolve(asked: Asked) -> RunSettings:
         check_module(asked.target)
     else:
         check_script(Path(asked.target))
+    check_logs(asked.logs)
     world = launched()
     if asked.out is None and world.size > 1:
         raise UsageError(f"{world.size} ranks write into one directory, which has to be named: add --out DIR")
+    out = _default_directory(asked) if asked.out is None else claim(asked.out, world)
     return RunSettings(
         target=asked.target,
         as_module=asked.as_module,
         arguments=asked.arguments,
-        out=_default_directory(asked) if asked.out is None else claim(asked.out, world),
+        out=out,
         policy=skip(asked.max_skips) if asked.policy == "skip" else policy_of(asked.policy),
         check_parameters=every(asked.check_parameters_every),
         max_rerun_s=asked.max_rerun_minutes * 60,
         experiments=asked.experiments,
         fix_preview=asked.fix_preview,
         capsule=asked.capsule,
+        logs=logs_of(asked.logs, out),
     )
 
 

@@ -48,6 +48,13 @@ def run(
         bool, typer.Option("--no-data", help="Leave the batches of the bad step out of its capsule.")
     ] = False,
     as_zip: Annotated[bool, typer.Option("--zip", help="Write the capsule as one file, capsule.zip.")] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=PATH]",
+            help="Write incidents to tensorboard, wandb or mlflow too; may be repeated. [default PATH: DIR/NAME]",
+        ),
+    ] = None,
 ) -> None:
     """Supervise an unmodified training script.
 
@@ -65,5 +72,6 @@ def run(
         experiments=not no_experiments,
         fix_preview=fix_preview,
         capsule=CapsuleWish(keep_data=not no_data, as_zip=as_zip),
+        logs=tuple(log or ()),
     )
     context.obj.append(resolve(asked))

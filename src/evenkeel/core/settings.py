@@ -87,6 +87,17 @@ class CapsuleWish:
     as_zip: bool = False  # one file in place of a directory
 
 
+LogName = Literal["tensorboard", "wandb", "mlflow"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogWish:
+    """Where else incidents shall be written."""
+
+    name: LogName
+    place: Path  # a directory, which may not be there yet
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """`evenkeel run`, resolved: every option has its final value."""
@@ -101,6 +112,7 @@ class RunSettings:
     experiments: bool = True  # a bad step is repeated with one thing changed
     fix_preview: bool = False  # a patch that has proved itself is also written as fix.patch
     capsule: CapsuleWish = CapsuleWish()
+    logs: tuple[LogWish, ...] = ()
 
     @property
     def command(self) -> str:

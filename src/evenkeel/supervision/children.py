@@ -73,5 +73,6 @@ def options_of(settings: RunSettings) -> list[str]:
     if settings.policy.name == "skip":
         values["--max-skips"] = settings.policy.at_most
     given = [word for option, value in values.items() for word in (option, str(value))]
+    given += [word for log in settings.logs for word in ("--log", f"{log.name}={log.place}")]
     given += [flag for flag, is_set in flags.items() if is_set]
     return [*given, *(["-m"] if settings.as_module else []), settings.target, *settings.arguments]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 from evenkeel.capsule.surroundings import Beginning
 from evenkeel.casefile.changes import Changes, all_changes, gentle_changes, no_changes
@@ -20,14 +21,15 @@ from evenkeel.guard.together import Together
 from evenkeel.journal.writer import Journal, journal_path
 from evenkeel.locate.modules import living_roots
 from evenkeel.program import exit_status, run_as_main, without_our_frames
+from evenkeel.report.logger import IncidentLogger
 from evenkeel.rerun.rerun import Rerun
 from evenkeel.step.hooks import listening, optimizers_heard
 from evenkeel.supervision.children import children_supervised
 from evenkeel.supervision.nan_filter import filter_reported
 
 
-def supervise(settings: RunSettings) -> int:
-    """Run the program and return the exit status of the process.
+def supervise(settings: RunSettings, loggers: Sequence[IncidentLogger] = ()) -> int:
+    """Run the program and return the exit status of the process; `loggers` are told of incidents too.
 
     That is the program's own; 3 when it was stopped on an incident; 4 when it ended well without ever calling
     `optimizer.step()`. The program's output is left alone; a report goes to stderr.
@@ -47,6 +49,7 @@ def supervise(settings: RunSettings) -> int:
             changes=_changes(settings),
             fix_preview=settings.fix_preview,
             capsules=Capsules(loop, first_look, Beginning.of_run(settings), settings.capsule),
+            loggers=loggers,
         )
         guarded = GuardedLoop(loop, record, settings.policy)
         journal.write(RunStarted(command=settings.command, time_s=time.time(), rank=started.rank))
