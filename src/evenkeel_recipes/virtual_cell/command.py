@@ -1,0 +1,69 @@
+"""What can be asked of the recipe."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evenkeel_recipes.kit.command import Commands
+from evenkeel_recipes.kit.faults import described
+from evenkeel_recipes.kit.options import option
+from evenkeel_recipes.kit.refusal import DONE
+from evenkeel_recipes.virtual_cell.config import DataConfig, PredictConfig, RunConfig
+from evenkeel_recipes.virtual_cell.diagnose import diagnose_lines
+from evenkeel_recipes.virtual_cell.faults import FAULTS
+from evenkeel_recipes.virtual_cell.predict import predict
+from evenkeel_recipes.virtual_cell.run import run, study_of
+
+
+@dataclass(frozen=True)
+class NoConfig:
+    """The failures that can be planted with `--fault`: what happened, why, and what ought to be said."""
+
+
+@dataclass(frozen=True)
+class DiagnoseConfig(DataConfig):
+    """Least, largest and non-finite values of counts, means and theta, as a trained model has them on these cells."""
+
+    model: Path = option(Path("virtual-cell-run"), "Directory that a run wrote.")
+
+
+def validate(config: DataConfig) -> int:
+    """Say what is in the data; what cannot be trained on is refused."""
+    logging.basicConfig(format="%(message)s")
+    study = study_of(config)
+    words, library = study.vocabulary, study.library
+    sys.stdout.write(
+        f"{len(study):,} cells, {len(words.genes):,} genes, {study.counts.nnz / np.prod(study.counts.shape):.1%} of counts above 0\n"
+        f"counts of a cell: {library.min():g} to {library.max():g}, median {np.median(library):g}\n"
+        f"{len(study.treatments)} treatments of {len(words.perturbations)} perturbations, {int((study.treatment == study.control).sum()):,} control cells\n"
+        f"cell types: {', '.join(words.cell_types)}\nbatches: {', '.join(words.batches)}\n"
+    )
+    for row, treatment in enumerate(study.treatments):
+        sys.stdout.write(f"  {words.name(treatment):<32} {int((study.treatment == row).sum()):>7,}\n")
+    return DONE
+
+
+def faults(_config: NoConfig) -> int:
+    """List the failures that can be planted."""
+    sys.stdout.write("\n".join(described(FAULTS)) + "\n")
+    return DONE
+
+
+def diagnose(config: DiagnoseConfig) -> int:
+    """Say how the numbers of a model lie."""
+    for line in diagnose_lines(study_of(config), config.model):
+        sys.stdout.write(line + "\n")
+    return DONE
+
+
+commands = Commands("virtual-cell")
+commands.offer("run", RunConfig, run)
+commands.offer("predict", PredictConfig, predict)
+commands.offer("validate", DataConfig, validate)
+commands.offer("diagnose", DiagnoseConfig, diagnose)
+commands.offer("faults", NoConfig, faults)

@@ -1,0 +1,115 @@
+"""What can be chosen about a run; each field is an option of the command line and a key of `--config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from evenkeel_recipes.kit.options import option, required
+
+STAGES = ("vae", "flow", "joint", "all")
+PRESETS = ("combo_seen2", "combo_seen1", "combo_seen0", "unseen_single", "leave_context", "random")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Check an AnnData file, and tell what is in it."""
+
+    data: Path | None = option(None, "Cells as .h5ad; without it, cells are simulated.")
+    counts_layer: str | None = option(None, 'Layer with raw counts. Default: "counts" where there is one, else X.')
+    perturbation_key: str = option("perturbation", "Column of obs with what was done to a cell.")
+    control: str = option("control", "What that column says of an untreated cell.")
+    combo_sep: str = option("+", "What stands between the parts of a combination.")
+    batch_key: str | None = option(None, 'Column with the batch. Default: "batch" where there is one, else one batch.')
+    cell_type_key: str | None = option(None, 'Column with the cell type. Default: "cell_type", else one type.')
+    dose_key: str | None = option(None, "Column with a dose, which multiplies the code of a perturbation.")
+    spatial_key: str | None = option(None, "Key of obsm with 2 or 3 coordinates of each cell.")
+    perturbation_features: Path | None = option(
+        None, "CSV with a row of numbers for each perturbation, its name first: makes unseen ones predictable."
+    )
+    cells_per_condition: int = option(0, "At most so many cells of each treatment and type, drawn at random; 0: all.")
+    min_cells: int = option(20, "Treatments with fewer cells are named.")
+    seed: int = option(0, "Of all random numbers.")
+
+
+@dataclass(frozen=True)
+class RunConfig(DataConfig):
+    """Train the VAE, then the flow, then both; evaluate on what was held out, beside baselines and ceiling."""
+
+    out: Path = option(Path("virtual-cell-run"), "Directory of everything that is written.")
+    holdout: tuple[str, ...] = option((), "Treatments kept from training: A+B, or C@TYPE for one cell type only.")
+    split: str | None = option(
+        None, f"A file with one treatment a line to hold out, or one of: {', '.join(PRESETS)}."
+    )
+    stage: str = option("all", "Which stage to train; flow and joint go on from what lies in --out.", choices=STAGES)
+    quick_test: bool = option(False, "Two epochs a stage.")
+    resume: bool = option(False, "Go on after the last epoch that lies in --out, the same to the bit.")
+    fault: tuple[str, ...] = option((), "Plant historical failures; `evenkeel recipes do virtual-cell faults` lists them.")
+    policy: str = option("stop", "What is done about a bad step.", choices=("stop", "skip", "observe"))
+    require_skill: bool = option(False, "Exit status 5 unless the headline beats every baseline.")
+
+    epochs_vae: int = option(50, "Epochs of stage 1.")
+    epochs_flow: int = option(50, "Epochs of stage 2.")
+    epochs_joint: int = option(3, "Epochs of stage 3.")
+    batch_size: int = option(64, "Cells of a step.")
+    lr_vae: float = option(1e-3, "Learning rate of stage 1.", "--lr")
+    lr_flow: float = option(1e-3, "Learning rate of stage 2.")
+    lr_joint: float = option(5e-5, "Learning rate of stage 3.")
+    schedule: str = option("cosine", "Of the learning rate over a stage.", choices=("cosine", "constant"))
+    weight_decay: float = option(1e-5, "Of AdamW.")
+    clip: float = option(1.0, "Gradients are clipped to this norm.")
+    nan_check_interval: int = option(10, "Each so many steps, parameters with large gradients are listed in the log.")
+    precision: str = option("float32", "Of the linear layers; likelihoods are float32 always.", choices=("float32", "bfloat16"))
+    gradient_checkpointing: bool = option(False, "Compute the decoder twice rather than keep its activations.")
+
+    dim_int: int = option(32, "Size of the intrinsic latent.")
+    dim_tech: int = option(8, "Size of the technical latent.")
+    hidden_dim: int = option(256, "Width of encoder and decoder.")
+    dropout: float = option(0.1, "Of encoder and decoder.")
+    log_var_bound: float = option(6.0, "Log-variances of the posterior stay within plus and minus this, by a tanh.")
+    encoder_input: str = option("log1p", "What the encoder sees.", choices=("log1p", "log1p_cp10k"))
+    dispersion: str = option("gene", "What has a theta of its own.", choices=("gene", "gene_batch"))
+    nll_reduction: str = option("sum", "Of the likelihood over genes.", choices=("sum", "mean_gene"))
+    beta: float = option(1.0, "Weight of the KL divergence.")
+    beta_warmup: int = option(0, "Epochs in which beta rises from 0, linearly.")
+    init: str = option("xavier", "Of the flow.", choices=("xavier", "kaiming"))
+
+    source: str = option("control", "Where the flow starts: control cells of the context, or noise.", choices=("control", "noise"))
+    coupling: str = option("ot", "Which start goes with which end.", choices=("ot", "independent"))
+    ema: float = option(0.999, "Decay of the averaged weights of the flow.")
+    lambda_dist: float = option(0.0, "Weight of the distance between generated and real latents of a condition.")
+    distance: str = option("mmd", "Which distance that is.", choices=("mmd", "energy"))
+    joint_flow_weight: float = option(1.0, "Weight of the flow's loss in stage 3.")
+    patience: int = option(0, "Epochs without a better validation energy distance before stage 2 ends; 0: never.")
+
+    solver: str = option("midpoint", "Of the flow.", choices=("euler", "midpoint", "heun", "rk4"))
+    n_steps: int = option(20, "Evaluations of the velocity for a cell.")
+    guidance: float = option(1.0, "How much of the perturbation's velocity is applied; 1: as trained.")
+    tech: str = option("match_batch", "Technical latent of generated cells.", choices=("match_batch", "prior", "zero"))
+    anchor: str = option("effects", "What means rest on: additive effects, or the flow alone.", choices=("effects", "none"))
+    eval_cells: int = option(500, "Cells generated, and at most taken of the data, for distances.")
+
+    @property
+    def is_planted(self) -> bool:
+        """Whether something is meant to go wrong."""
+        return bool(self.fault)
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Generate cells of a perturbation, each beside the same cell without it."""
+
+    model: Path = required("Directory that a run wrote.")
+    perturbation: str = required("What is done to the cells: A, or A+B.")
+    out: Path = option(Path("pred.h5ad"), "Where the cells go (.h5ad).")
+    n: int = option(1000, "How many cells.")
+    cell_type: str | None = option(None, "Cell type. Default: all that have controls, in their shares.")
+    batch: str | None = option(None, "Batch. Default: all, in their shares.")
+    dose: float = option(1.0, "Multiplies the code of the perturbation.")
+    solver: str = option("midpoint", "Of the flow.", choices=("euler", "midpoint", "heun", "rk4"))
+    n_steps: int = option(20, "Evaluations of the velocity for a cell.")
+    guidance: float = option(1.0, "How much of the perturbation's velocity is applied; 1: as trained.")
+    tech: str = option("match_batch", "Technical latent.", choices=("match_batch", "prior", "zero"))
+    library: str = option("sample", "Total counts: of control cells, moved as the perturbation moves them; or their median.", choices=("sample", "median"))
+    on_bad: str = option("stop", "What becomes of cells whose velocity is not finite.", choices=("stop", "mask"))
+    seed: int = option(0, "Of all random numbers.")

@@ -1,0 +1,39 @@
+"""How the numbers of the likelihood lie, for a trained model on given cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenkeel_recipes.virtual_cell.data import Study, pieces
+from evenkeel_recipes.virtual_cell.healthy import HEALTHY, same_names
+from evenkeel_recipes.virtual_cell.store import read_trained
+
+CELLS = 1024
+
+
+def diagnose_lines(study: Study, model: Path) -> Iterator[str]:
+    """A line for counts, means, theta and theta + mean of the first cells: least, largest, and how many are not finite.
+
+    Raises:
+        Refused: the model was trained for other names than these cells have.
+    """
+    trained, _ = read_trained(model, HEALTHY)
+    same_names(study.vocabulary, trained.vocabulary)
+    batch = next(pieces(study, np.arange(min(CELLS, len(study))), CELLS))
+    with torch.no_grad():
+        found = trained.model.encode(batch.counts, batch.batch, batch.cell_type)
+        log_mean = trained.model.log_mean(found.mean, found.tech_mean, batch.counts.sum(1, keepdim=True).log())
+        theta = trained.model.decoder.log_theta(batch.batch).exp()
+    mean = log_mean.exp()
+    for name, values in (("counts", batch.counts), ("mean", mean), ("theta", theta), ("theta + mean", theta + mean)):
+        yield _line(name, values)
+
+
+def _line(name: str, values: Tensor) -> str:
+    bad = int((~values.isfinite()).sum())
+    return f"{name:<14} {float(values.min()):.4g} to {float(values.max()):.4g}, {bad} of {values.numel():,} not finite"

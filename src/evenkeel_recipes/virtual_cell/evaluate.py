@@ -1,0 +1,184 @@
+"""What was held out, predicted by the model and by everything simpler, and what the data themselves could agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenkeel.metrics import half_of
+from evenkeel_recipes.virtual_cell.baselines import shifts
+from evenkeel_recipes.virtual_cell.data import Rows, Study
+from evenkeel_recipes.virtual_cell.profiles import Profiles, log_cp10k, profiles_of
+from evenkeel_recipes.virtual_cell.sampling import How
+from evenkeel_recipes.virtual_cell.scores import HIGHER_IS_BETTER, OF_EFFECTS, Seen, Values, ceiling_of, mean_of, scores
+from evenkeel_recipes.virtual_cell.split import HeldOut, Split
+from evenkeel_recipes.virtual_cell.virtual import Asked, Trained, cells_for_means, generate
+
+LEAST_CEILING = 0.1  # agreement of two halves of the data below which there is no effect to predict
+SIMPLE = "additive_or_mean_shift"
+FALLBACKS = ("additive", "mean_shift", "mean_of_others", "no_change")
+BASELINES = ("no_change", "mean_of_others", "additive", "mean_shift", "linear", SIMPLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One held-out condition.
+
+    Attributes:
+        model, baselines: scores; a baseline that has nothing to go by has none.
+        halves: scores of one half of the measured cells as a prediction of the other.
+        flow_alone: the same cells without the anchor.
+        is_below_noise: whether two halves of the measurement agree on no effect; scores of effects are then undefined.
+    """
+
+    name: str
+    kind: str
+    num_cells: int
+    model: Values
+    baselines: Mapping[str, Values]
+    halves: Values
+    flow_alone: Values
+    is_below_noise: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What all conditions are judged with."""
+
+    trained: Trained
+    study: Study
+    split: Split
+    how: How
+    num_cells: int
+    seed: int
+
+
+def judge(judging: Judging) -> list[Judged]:
+    """Score every held-out condition."""
+    learnt = np.sort(np.concatenate([judging.split.train, judging.split.validation]))
+    profiles = profiles_of(judging.study, learnt)
+    return [_judged(judging, held, profiles, learnt) for held in judging.split.held_out]
+
+
+def _judged(judging: Judging, held: HeldOut, profiles: Profiles, learnt: Rows) -> Judged:
+    study, rng = judging.study, np.random.default_rng(judging.seed)
+    of_type = judging.split.controls[study.cell_type[judging.split.controls] == held.cell_type]
+    measured = _measured(study, held.cells, of_type, judging.num_cells, rng)
+    halves = [_half(study, held.cells, of_type, half, judging.num_cells, rng) for half in (0, 1)]
+    agreement = scores(*halves)
+    below = (agreement["pearson_delta"] or 0.0) < LEAST_CEILING
+    controls = learnt[(study.treatment[learnt] == study.control) & (study.cell_type[learnt] == held.cell_type)]
+    simple = {name: scores(seen, measured) for name, seen in _simple(judging, held, profiles, controls, rng)}
+    words = study.vocabulary
+    name = f"{words.name(study.treatments[held.treatment])}@{words.cell_types[held.cell_type]}"
+    blank = {metric: None for metric in OF_EFFECTS} if below else {}
+    return Judged(
+        name, held.kind, len(held.cells),
+        {**scores(_generated(judging, judging.trained, held), measured), **blank},
+        {baseline: {**found, **blank} for baseline, found in simple.items()},
+        agreement,
+        {**scores(_generated(judging, _without_anchor(judging.trained), held), measured), **blank},
+        below,
+    )  # fmt: skip
+
+
+def _generated(judging: Judging, trained: Trained, held: HeldOut) -> Seen:
+    """Treated and untreated cells with the same noise: the effect is their difference."""
+    code = torch.from_numpy(judging.study.codes[held.treatment])
+    n = max(judging.num_cells, cells_for_means(len(trained.vocabulary.genes)))
+    treated, untreated = (
+        _logs(generate(trained, Asked(c, held.cell_type, n, seed=judging.seed), judging.how).counts)
+        for c in (code, torch.zeros_like(code))
+    )
+    return Seen(treated.mean(0), treated.mean(0) - untreated.mean(0), treated[: judging.num_cells])
+
+
+def _simple(
+    judging: Judging, held: HeldOut, profiles: Profiles, controls: Rows, rng: np.random.Generator
+) -> Iterator[tuple[str, Seen]]:
+    """Control cells of training, drawn again, each moved by what a baseline predicts."""
+    base = _dense(judging.study, controls)
+    again = base[torch.from_numpy(rng.integers(len(base), size=judging.num_cells))]
+    moves = dict(shifts(profiles, judging.study.codes.astype(np.float64), judging.study.control, held.treatment, held.cell_type))
+    moves[SIMPLE] = next(moves[name] for name in FALLBACKS if moves[name] is not None)
+    for name in BASELINES:
+        if (move := moves[name]) is not None:
+            effect = torch.from_numpy(move)
+            yield name, Seen(base.mean(0) + effect, effect, again + effect)
+
+
+def _measured(study: Study, cells: Rows, controls: Rows, most: int, rng: np.random.Generator) -> Seen:
+    mean = _mean(study, cells)
+    return Seen(mean, mean - _mean(study, controls), _dense(study, rng.permutation(cells)[:most]))
+
+
+def _half(study: Study, cells: Rows, controls: Rows, half: int, most: int, rng: np.random.Generator) -> Seen:
+    """Half of the cells against their own half of the controls, so that two halves share no noise."""
+    return _measured(study, _of_half(cells, half), _of_half(controls, half), most, rng)
+
+
+def _of_half(rows: Rows, half: int) -> Rows:
+    chosen = rows[half_of(torch.from_numpy(rows)).numpy() == half]
+    return chosen if len(chosen) > 1 else rows[half::2]
+
+
+def _without_anchor(trained: Trained) -> Trained:
+    return Trained(trained.model, trained.vocabulary, trained.bank, None)
+
+
+def _mean(study: Study, rows: Rows) -> Tensor:
+    return torch.from_numpy(np.asarray(log_cp10k(study.counts[rows]).mean(0)).ravel())
+
+
+def _dense(study: Study, rows: Rows) -> Tensor:
+    return torch.from_numpy(log_cp10k(study.counts[rows]).toarray())
+
+
+def _logs(counts: Tensor) -> Tensor:
+    """log1p counts per 10,000, float64; a generated cell may have no count at all, and is then all zeros."""
+    wide = counts.double()
+    return torch.log1p(wide * (1e4 / wide.sum(1, keepdim=True).clamp(min=1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Means over conditions, over all of them and for each kind: `rmse`, `rmse@combo_seen2`."""
+
+    model: Values
+    baselines: Mapping[str, Values]
+    halves: Values
+    ceiling: Values
+    flow_alone: Values
+    higher_is_better: Mapping[str, bool]
+
+
+def summary(judged: Sequence[Judged]) -> Summary:
+    """Put all conditions together. Scores of effects are means over conditions that have a measurable effect."""
+    kinds = sorted({one.kind for one in judged})
+    groups = {"": list(judged), **({f"@{kind}": [one for one in judged if one.kind == kind] for kind in kinds} if len(kinds) > 1 else {})}
+
+    def means(get: str, baseline: str = "") -> Values:
+        found = {}
+        for suffix, group in groups.items():
+            for metric in HIGHER_IS_BETTER:
+                counted = [one for one in group if not (one.is_below_noise and metric in OF_EFFECTS)]
+                rows = [one.baselines.get(baseline, NOTHING) if baseline else getattr(one, get) for one in counted]
+                found[metric + suffix] = mean_of(rows, metric)
+        return found
+
+    halves = means("halves")
+    return Summary(
+        means("model"),
+        {baseline: means("baselines", baseline) for baseline in BASELINES},
+        halves,
+        {name: ceiling_of(name.partition("@")[0], value) for name, value in halves.items()},
+        means("flow_alone"),
+        {metric + suffix: better for suffix in groups for metric, better in HIGHER_IS_BETTER.items()},
+    )
+
+
+NOTHING: Values = {metric: None for metric in HIGHER_IS_BETTER}

@@ -1,0 +1,87 @@
+"""The recipe as it should be, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from evenkeel import ops
+from evenkeel_recipes.kit.refusal import Refused
+from evenkeel_recipes.virtual_cell.conditions import Vocabulary
+from evenkeel_recipes.virtual_cell.data import Study
+from evenkeel_recipes.virtual_cell.flow_data import FlowBatch
+from evenkeel_recipes.virtual_cell.losses import library_times_share, nb_log_likelihood, sum_of_terms
+from evenkeel_recipes.virtual_cell.model import VirtualCell, difference_form
+from evenkeel_recipes.virtual_cell.parts import Parts
+
+
+def log1p_cp10k(counts: Tensor) -> Tensor:
+    """log(1 + counts per 10,000) of [B, genes]; every cell has a count, see `kit.counts`."""
+    return torch.log1p(counts * (1e4 / counts.sum(1, keepdim=True)))
+
+
+def freeze_vae(model: VirtualCell) -> list[nn.Parameter]:
+    """Stage 2 trains the field and nothing else."""
+    for part in (model.encoder, model.decoder):
+        part.requires_grad_(requires_grad=False)
+    return list(model.field.parameters())
+
+
+def cached(_model: VirtualCell, _study: Study, batch: FlowBatch) -> tuple[Tensor, Tensor]:
+    """Latents of stage 2 were computed once, with the frozen encoder."""
+    return batch.mean, batch.log_var
+
+
+def same_names(mine: Vocabulary, others: Vocabulary) -> None:
+    """Refuse parameters that were trained for other names, or for the same in another order."""
+    if mine.sha256 == others.sha256:
+        return
+    for kind in ("genes", "perturbations", "batches", "cell_types"):
+        here, there = getattr(mine, kind), getattr(others, kind)
+        if here != there:
+            how = "in another order" if sorted(here) == sorted(there) else f"{len(here)} here, {len(there)} there"
+            raise Refused(
+                f"the checkpoint was trained for other {kind} ({how}): {', '.join(there[:5])}, …, not {', '.join(here[:5])}, …; "
+                "train anew, or give the data that it was trained on"
+            )
+    raise Refused("the checkpoint has another control label or separator of combinations")
+
+
+def clipped_step(loss: Tensor, optimizer: Optimizer, parameters: Sequence[nn.Parameter], clip: float) -> Tensor:
+    """Backward, clip, step; gives the norm of the gradients before clipping."""
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = nn.utils.clip_grad_norm_(parameters, clip)
+    optimizer.step()
+    return norm
+
+
+def unchanged(value: Tensor) -> Tensor:
+    """The value itself."""
+    return value
+
+
+HEALTHY = Parts(
+    encoder_input=torch.log1p,
+    log_var=ops.bounded_log_var,
+    log_mean=library_times_share,
+    likelihood=nb_log_likelihood,
+    vae_loss=sum_of_terms,
+    code=unchanged,
+    asked_code=unchanged,
+    coefficients=difference_form,
+    posterior_mode=nn.Module.eval,
+    flow_parameters=freeze_vae,
+    latents=cached,
+    joint_loss=lambda vae, flow: vae + flow,
+    joint_latents=unchanged,
+    distance_target=lambda ended, aim: (ended, aim),
+    velocity=unchanged,
+    time_features=unchanged,
+    update=clipped_step,
+    learning_rate=lambda asked: asked,
+    check_vocabulary=same_names,
+)

@@ -1,0 +1,51 @@
+"""How much memory a run will need, before it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evenkeel_recipes.kit.outcome import peak_memory
+from evenkeel_recipes.virtual_cell.config import RunConfig
+from evenkeel_recipes.virtual_cell.data import Study
+from evenkeel_recipes.virtual_cell.sampling import CELLS_AT_ONCE
+from evenkeel_recipes.virtual_cell.virtual import cells_for_means
+
+FLOAT = 4
+COPIES_OF_PARAMETERS = 7  # themselves, gradients, two moments of AdamW, the checkpoint being written twice, averages
+COPIES_OF_BATCH = 30  # tensors [batch, genes] that a step of stage 1 holds: decoder, likelihood, its slopes
+COPIES_OF_CELLS = 9  # tensors [cells, genes] while a mean profile is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Bytes, by what they are for."""
+
+    so_far: int
+    parameters: int
+    training_step: int
+    generating: int
+
+    @property
+    def total(self) -> int:
+        """The most at one time: training and generating take turns."""
+        return self.so_far + self.parameters + max(self.training_step, self.generating)
+
+    def __str__(self) -> str:
+        """For people."""
+        mb = [part / 1e6 for part in (self.total, self.so_far, self.parameters, self.training_step, self.generating)]
+        return (
+            f"about {mb[0]:,.0f} MB will be needed: {mb[1]:,.0f} are held (program and cells), parameters and their moments "
+            f"{mb[2]:,.0f}, and {mb[3]:,.0f} for a training step or {mb[4]:,.0f} to generate"
+        )
+
+
+def estimate(study: Study, config: RunConfig, num_parameters: int) -> Estimate:
+    """What a run on these cells will need."""
+    genes = study.counts.shape[1]
+    generated = max(config.eval_cells, cells_for_means(genes), min(CELLS_AT_ONCE, config.eval_cells))
+    return Estimate(
+        so_far=peak_memory(),
+        parameters=FLOAT * COPIES_OF_PARAMETERS * num_parameters,
+        training_step=FLOAT * COPIES_OF_BATCH * config.batch_size * genes,
+        generating=FLOAT * COPIES_OF_CELLS * generated * genes,
+    )

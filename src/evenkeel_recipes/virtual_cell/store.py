@@ -1,0 +1,93 @@
+"""A trained recipe on disk: tensors, and the names and settings without which they mean nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenkeel_recipes.kit.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from evenkeel_recipes.kit.refusal import Refused
+from evenkeel_recipes.virtual_cell.anchor import Anchor, Design, Relations
+from evenkeel_recipes.virtual_cell.conditions import Vocabulary
+from evenkeel_recipes.virtual_cell.model import Posterior, Sizes, VirtualCell
+from evenkeel_recipes.virtual_cell.parts import Parts
+from evenkeel_recipes.virtual_cell.sampling import Bank
+from evenkeel_recipes.virtual_cell.virtual import Trained
+
+MODEL = "model.json"
+
+
+def write_trained(out: Path, trained: Trained, settings: Mapping[str, object]) -> None:
+    """Write `out/model.json` and its tensors; refused where a number is not finite."""
+    tensors = {f"model.{name}": value for name, value in trained.model.state_dict().items()}
+    bank = trained.bank
+    tensors |= {f"bank.{name}": value for name, value in zip(Posterior._fields, bank.latents, strict=True)}
+    tensors |= {"bank.log_library": bank.log_library, "bank.batch": bank.batch, "bank.cell_type": bank.cell_type}
+    if bank.spatial is not None:
+        tensors["bank.spatial"] = bank.spatial
+    facts: dict[str, object] = {
+        "vocabulary": asdict(trained.vocabulary),
+        "vocabulary_sha256": trained.vocabulary.sha256,
+        "sizes": asdict(trained.model.sizes),
+        "settings": dict(settings),
+    }
+    if trained.anchor is not None:
+        arrays = _arrays(trained.anchor)
+        tensors |= {f"anchor.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        facts["anchor"] = asdict(trained.anchor.relations)
+    write_checkpoint(out / MODEL, Checkpoint({name: tensor.clone() for name, tensor in tensors.items()}, facts))
+
+
+def read_trained(out: Path, parts: Parts) -> tuple[Trained, Mapping[str, Any]]:
+    """What `write_trained` wrote, and the settings beside it.
+
+    Raises:
+        Refused: it is missing, damaged, or its names are not those it was trained with.
+    """
+    kept = read_checkpoint(out / MODEL)
+    facts: Mapping[str, Any] = kept.facts
+    vocabulary = vocabulary_of(facts["vocabulary"])
+    if vocabulary.sha256 != facts["vocabulary_sha256"]:
+        raise Refused(f"{out / MODEL}: the names were changed since it was trained; the order of parameters is theirs")
+    model = VirtualCell(Sizes(**facts["sizes"]), parts)
+    model.load_state_dict(_under("model.", kept.tensors))
+    bank = _under("bank.", kept.tensors)
+    anchor = _anchor(_under("anchor.", kept.tensors), facts["anchor"]) if "anchor" in facts else None
+    latents = Posterior(*(bank[name] for name in Posterior._fields))
+    cells = Bank(latents, bank["log_library"], bank["batch"], bank["cell_type"], bank.get("spatial"))
+    return Trained(model.eval(), vocabulary, cells, anchor), facts["settings"]
+
+
+def settings_of(out: Path) -> Mapping[str, Any]:
+    """The settings that a model was trained with."""
+    settings: Mapping[str, Any] = read_checkpoint(out / MODEL).facts["settings"]  # type: ignore[assignment]
+    return settings
+
+
+def vocabulary_of(facts: Mapping[str, Any]) -> Vocabulary:
+    """A vocabulary as JSON holds it."""
+    return Vocabulary(**{key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()})
+
+
+def _arrays(anchor: Anchor) -> dict[str, np.ndarray[Any, Any]]:
+    # A type without controls is infinitely far from all others; a checkpoint holds finite numbers only.
+    distance = np.where(np.isfinite(anchor.distance), anchor.distance, -1.0)
+    return {"code": anchor.design.code, "cell_type": anchor.design.cell_type, "mean": anchor.mean, "number": anchor.number,
+            "variance": anchor.variance, "alike": anchor.alike, "distance": distance, "weights": anchor.weights}  # fmt: skip
+
+
+def _anchor(tensors: Mapping[str, Tensor], relations: Mapping[str, Any]) -> Anchor:
+    a = {name: tensor.numpy() for name, tensor in tensors.items()}
+    distance = np.where(a["distance"] < 0, np.inf, a["distance"])
+    design = Design(a["code"], a["cell_type"])
+    return Anchor(design, a["mean"], a["number"], a["variance"], a["alike"], distance, Relations(**relations), a["weights"])
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
