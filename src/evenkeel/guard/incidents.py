@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from evenkeel.casefile.changes import Changes, gentle_changes
 from evenkeel.casefile.incident import incident_of
 from evenkeel.casefile.scene import Replay, Scene
@@ -24,7 +22,7 @@ from evenkeel.guard.ranks import Alone, Ranks
 from evenkeel.journal.writer import Journal
 from evenkeel.report import as_text
 from evenkeel.report.as_json import from_json
-from evenkeel.report.bars import bars_aside
+from evenkeel.report.bars import stderr_beside_bars
 from evenkeel.report.logger import IncidentLogger
 from evenkeel.report.write import JSON_NAME, with_patch, write
 from evenkeel.step.updater import Updater
@@ -129,8 +127,8 @@ class Incidents:
         finally:  # whatever became of the capsule, what is known is written down
             written = write(with_patch(incident, directory) if self._fix_preview else incident, directory)
             self.first = self.first or written
-            with bars_aside():
-                as_text.render(written, Console(file=sys.stderr))
+            with stderr_beside_bars() as console:
+                as_text.render(written, console)
             for logger in self._loggers:
                 logger.incident(written)
 
