@@ -29,6 +29,7 @@ from tests.diagnose.cases_of_runs import (
 
 from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause
+from evenkeel.core.operation import Operation
 from evenkeel.diagnose import lineage
 from evenkeel.diagnose.rank import explain
 
@@ -250,6 +251,22 @@ def test_loss_scale_is_named() -> None:
     """A power of 2 that the first product of backward brings in."""
     text = explain(WINS["gradient_overflow_in_half"])[0].text
     assert "what arrives reaches 1.9e6; the loss scale is 65,536 (train.py:12 in loss_fn)" in text
+
+
+def test_a_missing_scaler_is_named() -> None:
+    """Where the loss has another factor, or none; not where the way of the gradient is not known to its beginning."""
+    case = WINS["gradient_overflow_in_half"]
+    (scaled,) = case.incoming
+    weighted = replace(scaled, inputs=(scaled.inputs[0], scalar("other", 1e6)), outputs=(scalar("out", 1e6),))
+    assert "the factor of the loss is 1e6 (train.py:12 in loss_fn); no scaler took part" in told(case, weighted)
+    assert told(case).partition(".\n")[0].endswith("what arrives reaches 1.9e6; no scaler took part.")
+    other = replace(scaled, inputs=(tensor("self", 3.0, 2.0), scalar("other", 65536.0)))
+    assert "scaler took part" not in told(case, *[replace(other, index=n) for n in range(40)])
+
+
+def told(case: Case, *incoming: Operation) -> str:
+    """What is said of a gradient that came this way."""
+    return explain(replace(case, incoming=incoming))[0].text
 
 
 def test_slope_at_a_singular_point_is_no_overflow() -> None:

@@ -33,6 +33,8 @@ CODE = "EK274"
 FAMILY: Family = "precision"
 
 _SINGULAR = frozenset({"div", "reciprocal", "rsqrt", "pow", "log"})
+_NO_SCALER = "; no scaler took part"
+_MOST_INCOMING = 40  # a case keeps no more of the way of a gradient, so the scale may be beyond it
 
 
 def judge(case: Case) -> Cause | None:
@@ -73,14 +75,17 @@ def _factor(case: Case) -> str:
     """By what the loss was multiplied before backward began with 1: a loss scale, if it is a power of 2."""
     first = min(filter(_multiplies_the_seed, case.incoming), key=lambda o: o.index, default=None)
     if first is None:
-        return ""
+        is_whole = sum(operation.phase == "backward" for operation in case.incoming) < _MOST_INCOMING
+        return _NO_SCALER if is_whole else ""
     value = first.outputs[0].magnitude
-    kind = "the loss scale" if value == 2.0 ** round(math.log2(value)) else "the factor of the loss"
-    return f"; {kind} is {number(value)}{words.cite(first)}"
+    if value <= 1.0:
+        return ""
+    if value == 2.0 ** round(math.log2(value)):
+        return f"; the loss scale is {number(value)}{words.cite(first)}"
+    return f"; the factor of the loss is {number(value)}{words.cite(first)}{_NO_SCALER}"
 
 
 def _multiplies_the_seed(operation: Operation) -> bool:
     """Backward begins with a gradient of exactly 1."""
     is_product = operation.phase == "backward" and evidence.base(operation) == "mul" and bool(operation.outputs)
-    seeds = [stats for stats in operation.inputs if stats.numel == 1 and stats.min == stats.max == 1.0]
-    return is_product and bool(seeds) and operation.outputs[0].magnitude > 1.0
+    return is_product and any(stats.numel == 1 and stats.min == stats.max == 1.0 for stats in operation.inputs)
