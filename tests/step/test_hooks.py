@@ -13,6 +13,7 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from evenkeel.core.errors import ProgramRefused
 from evenkeel.step.hooks import first_forward_heard, listening, losses_heard, updates_heard
 from evenkeel.step.listener import StepListener
 
@@ -270,3 +271,19 @@ def test_run_without_incident_keeps_every_bit(heard: Any) -> None:  # noqa: ANN4
     plain = train()
     with listening(heard):
         assert train() == plain
+
+
+def test_a_step_that_is_being_captured_is_refused(
+    heard: Any,  # noqa: ANN401  defined in conftest
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing could be judged when the graph is replayed. A capture needs a card, so torch's word on it is planted."""
+    model, optimizer = one_step()
+    before = model.weight.detach().clone()
+    with listening(heard):
+        model(torch.ones(1, 2)).sum().backward()
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+        with pytest.raises(ProgramRefused, match="CUDA graph"):
+            optimizer.step()
+    assert torch.equal(model.weight, before)

@@ -3,6 +3,7 @@
 EvenkeelError
 └── UsageError          the command or the call is wrong; exit status 2
 TrainingStopped         not an error: SystemExit with status 3, raised where the bad step was to be updated
+ProgramRefused          SystemExit with a sentence: the program does what cannot be supervised; `evenkeel run` ends with 2
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ class EvenkeelError(Exception):
 
 class UsageError(EvenkeelError):
     """The command, an argument or a call cannot be carried out as given; the text says what to do instead."""
+
+
+class ProgramRefused(SystemExit):
+    """The program does something under which its steps cannot be supervised; the text says what to do instead.
+
+    A SystemExit, so that frameworks which catch every Exception (Hydra) let it pass; Python prints its text.
+    """
 
 
 class TrainingStopped(SystemExit):

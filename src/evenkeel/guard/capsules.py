@@ -18,7 +18,7 @@ from evenkeel.casefile.scene import Replay, Scene
 from evenkeel.core.incident import Incident
 from evenkeel.core.settings import CapsuleWish
 from evenkeel.detect.nonfinite import Sighting
-from evenkeel.dist.launch import launched
+from evenkeel.dist.world import world
 from evenkeel.guard.belongings import FirstLook, names_in_capsules, schedules_of, tensors_by_name
 from evenkeel.guard.loop import Loop
 from evenkeel.report.as_json import to_json
@@ -88,7 +88,7 @@ class Capsules:
             seen=self._seen(evidence, tensors),
             step=incident.case.step,
             rank=incident.rank,
-            world_size=launched().size,
+            world_size=world().size,
             environment=environment(),
             num_threads=torch.get_num_threads(),
             updater=next(n for n, known in enumerate(updaters) if known is updater),

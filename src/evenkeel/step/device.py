@@ -7,7 +7,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from evenkeel.core.errors import ProgramRefused
 from evenkeel.step.updater import Updater
+
+
+def refuse_captured_step() -> None:
+    """Where a step is being captured into a CUDA graph, stop the program before evenkeel disturbs the capture.
+
+    Cost: one call into torch, no sync.
+
+    Raises:
+        ProgramRefused: the step would be judged once, while it is captured, and never when it is replayed.
+    """
+    if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+        raise ProgramRefused(
+            "this program captures whole steps into a CUDA graph; a replayed graph runs no Python, so nothing would be "
+            "judged there. Keep optimizer.step() out of the graph, or run without the graph while you look for a fault"
+        )
 
 
 def honours_found_inf(updater: Updater) -> bool:

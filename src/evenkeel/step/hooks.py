@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data.dataloader import _BaseDataLoaderIter  # the one place through which every batch passes
 
+from evenkeel.step.device import refuse_captured_step
 from evenkeel.step.holds import held_still
 from evenkeel.step.indices import DrawnIndices
 from evenkeel.step.listener import StepListener
@@ -98,6 +99,7 @@ def updates_heard(listener: StepListener) -> Iterator[None]:
     """Tell of every optimizer.step() and zero_grad()."""
 
     def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        refuse_captured_step()
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if not callable(closure):
             listener.before_update(optimizer)

@@ -14,7 +14,7 @@ from functools import partial
 from types import ModuleType
 from typing import NoReturn
 
-from evenkeel.core.errors import UsageError
+from evenkeel.core.errors import ProgramRefused
 from evenkeel.core.settings import RunSettings
 from evenkeel.step.imports import when_imported
 from evenkeel.step.patching import patched
@@ -50,7 +50,7 @@ def _follow(stack: ExitStack, settings: RunSettings, launcher: ModuleType) -> No
 
 
 def _refuse(*_: object) -> NoReturn:
-    raise UsageError(
+    raise ProgramRefused(
         "Lightning starts the other ranks of a program that uses Hydra in a way that cannot be supervised; "
         "start all ranks with torchrun --nproc-per-node N -m evenkeel run --out DIR SCRIPT"
     )

@@ -50,7 +50,11 @@ def main() -> None:
         x[BAD_ROW] = 0.0
     if FAULT == "data":
         x[BAD_ROW, 2] = torch.nan
-    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=int(os.environ.get("ACCUMULATE", "1")))
+    accelerator = Accelerator(
+        cpu=True,
+        mixed_precision=os.environ.get("PRECISION", "no"),
+        gradient_accumulation_steps=int(os.environ.get("ACCUMULATE", "1")),
+    )
     model, loader = VAE(), DataLoader(TensorDataset(x), batch_size=10, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 5)
