@@ -6,6 +6,16 @@ Names are loaded on first use, so that the parts which need no torch start witho
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what the names below are, for editors and type checkers
+    from evenkeel import metrics as metrics
+    from evenkeel import ops as ops
+    from evenkeel.core.errors import EvenkeelError, TrainingStopped, UsageError
+    from evenkeel.core.incident import Incident
+    from evenkeel.core.settings import every, observe, skip, stop
+    from evenkeel.guard import Guard, supervise
+    from evenkeel.integrations.notebook import load_ipython_extension
 
 PUBLIC = {
     "Guard": "evenkeel.guard",

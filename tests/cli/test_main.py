@@ -23,7 +23,7 @@ def test_help_lists_every_command() -> None:
     """Each with its first sentence."""
     done = evenkeel_command("--help")
     assert done.returncode == 0
-    assert set(COMMANDS) == {"run", "replay", "explain"}
+    assert set(COMMANDS) == {"run", "replay", "explain", "recipes"}
     assert "Run a captured failing step again" in done.stdout
     assert "Supervise an unmodified training script" in done.stdout
     assert "Print the manual page of a cause" in done.stdout

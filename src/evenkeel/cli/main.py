@@ -12,14 +12,20 @@ from typer.core import TyperCommand, TyperGroup
 
 import evenkeel
 from evenkeel.core.errors import USAGE_STATUS, UsageError
-from evenkeel.core.settings import ReplaySettings, RunSettings
+from evenkeel.core.settings import RecipeCall, ReplaySettings, RunSettings
 
-COMMANDS = {"run": "evenkeel.cli.run", "replay": "evenkeel.cli.replay", "explain": "evenkeel.cli.explain"}
+RECIPES = "evenkeel.cli.recipes"
+COMMANDS = {
+    "run": "evenkeel.cli.run",
+    "replay": "evenkeel.cli.replay",
+    "explain": "evenkeel.cli.explain",
+    "recipes": RECIPES,
+}
 SUPERVISE = "evenkeel.supervision.run"  # these import torch: loaded when the command line has been understood
 LOGGERS = "evenkeel.integrations.opened"
 REPLAY = "evenkeel.investigate.replay"
 
-Request = RunSettings | ReplaySettings
+Request = RunSettings | ReplaySettings | RecipeCall
 
 
 class LazyGroup(TyperGroup):
@@ -29,12 +35,12 @@ class LazyGroup(TyperGroup):
         """The names of all commands, in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002  the same
+    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | TyperGroup | None:  # noqa: ARG002  the same
         """The command of that name, None when there is none."""
         if cmd_name not in COMMANDS:
             return None
         command = typer.main.get_command(importlib.import_module(COMMANDS[cmd_name]).app)
-        return command if isinstance(command, TyperCommand) else None
+        return command if isinstance(command, TyperCommand | TyperGroup) else None
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -85,4 +91,15 @@ def main() -> NoReturn:
         request = importlib.import_module(SUPERVISE).supervise(request, loggers)
     elif isinstance(request, ReplaySettings):
         request = importlib.import_module(REPLAY).replay(request)
+    elif isinstance(request, RecipeCall):
+        request = _carry_out(request)
     sys.exit(request)
+
+
+def _carry_out(call: RecipeCall) -> int:
+    try:
+        status: int = importlib.import_module(RECIPES).carry_out(call)
+    except UsageError as error:
+        sys.stderr.write(f"evenkeel: {error}\n")
+        return USAGE_STATUS
+    return status

@@ -133,3 +133,12 @@ class ReplaySettings:
     only_list: bool = False  # tell what the capsule holds, and run nothing
     begin: BeginName | None = None  # None: as the capsule says
     program: str | None = None  # where the script lies here, or what the module is called; None: as the capsule says
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeCall:
+    """What `evenkeel recipes` was asked to do: a command of a recipe, with arguments that are the recipe's own."""
+
+    name: str
+    command: str
+    arguments: tuple[str, ...]

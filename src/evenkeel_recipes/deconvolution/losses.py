@@ -1,0 +1,60 @@
+"""The terms of the loss, each in the one scale that both of its sides are in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from evenkeel import ops
+
+TARGET_SUM = 1e4
+
+
+def cell_reconstruction(decoded: Tensor, cells: Tensor) -> Tensor:
+    """Mean squared error per gene; both [B, G] in log1p of counts per ten thousand."""
+    return (decoded - cells).square().mean()
+
+
+def divergence(mean: Tensor, log_var: Tensor) -> Tensor:
+    """KL of the posterior to the standard normal, in nats a cell; [B, D] each."""
+    return ops.gaussian_kl(mean, log_var).sum(-1).mean()
+
+
+def prototype(decoded: Tensor, own: Tensor) -> Tensor:
+    """How far decoded cells [B, G] are from their type, own [B, G], in log1p of counts per ten thousand."""
+    return (decoded - own).square().mean()
+
+
+def proportion(logits: Tensor, target: Tensor) -> Tensor:
+    """Σ |p - softmax(logits)| + 0.1·KL(p ‖ softmax(logits)) over types, the mean over [..., B, K].
+
+    The first is what estimates are judged by. The second, in nats, has the slope softmax(logits) - p, which does not
+    fade however wrong the logits are, where that of the first does; no logarithm meets a 0 in it.
+    """
+    wanted = target.expand_as(logits)
+    return ((ops.softmax(logits) - wanted).abs().sum(-1) + 0.1 * ops.kl_of_target(wanted, logits)).mean()
+
+
+def mixed(shares: Tensor, composition: Tensor) -> Tensor:
+    """The composition [..., B, G] that shares of mRNA [..., B, K] of the types [K, G] come to: mixing is linear."""
+    return shares @ composition
+
+
+def bulk_deviance(expected: Tensor, observed: Tensor) -> Tensor:
+    """Σ b·(log b - log m) over genes: half the multinomial deviance, in nats a count.
+
+    Args:
+        expected: [..., B, G], above 0, as a signature with a background makes it.
+        observed: [B, G], from 0 up.
+    """
+    return (ops.xlogx(observed) - observed * torch.log(expected)).sum(-1).mean()
+
+
+def shares_of(logits: Tensor, content: Tensor) -> Tensor:
+    """Shares of mRNA out of logits of cell fractions: p·t / Σ p·t, as softmax(log_softmax(logits) + log t)."""
+    return ops.softmax(ops.log_softmax(logits) + torch.log(content))
+
+
+def log_view(composition: Tensor) -> Tensor:
+    """log1p of counts per ten thousand: the scale of the cells."""
+    return torch.log1p(TARGET_SUM * composition)

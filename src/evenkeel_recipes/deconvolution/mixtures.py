@@ -1,0 +1,122 @@
+"""Pseudo-bulk samples: sums of raw counts of cells whose types are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from evenkeel_recipes.deconvolution.data import Reference, type_sums
+from evenkeel_recipes.kit.refusal import Refused
+
+TARGET_SUM = 1e4  # counts per ten thousand: the unit of what the network reads
+SHRINKAGE = 10  # cells: a type with so few is believed half
+FLOOR = 1e-4  # share of the background in each row of a signature
+
+
+@dataclass(frozen=True, slots=True)
+class Mixtures:
+    """Bulk samples with their truth.
+
+    Attributes:
+        counts: [samples, genes] float64, linear.
+        fractions: [samples, types] float64, of cells, rows sum to 1; what was realised.
+        asked: the same, as the Dirichlet drew them: not the truth, some types of a few cells were rounded away.
+    """
+
+    counts: NDArray[np.float64]
+    fractions: NDArray[np.float64]
+    asked: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the types look like.
+
+    Attributes:
+        composition: [types, genes] float64, rows sum to 1, all above 0.
+        content: [types] float64, counts of a cell, relative to their geometric mean.
+        background: [genes] float64, composition of all cells, all above 0.
+    """
+
+    composition: NDArray[np.float64]
+    content: NDArray[np.float64]
+    background: NDArray[np.float64]
+
+
+def signature_of(reference: Reference) -> Signature:
+    """Composition and mRNA content of each type, from raw counts.
+
+    The content of a type is its cells' mean count, drawn in logarithms to that of all cells with the weight n/(n+10).
+    """
+    sums = type_sums(reference)
+    background = (sums.sum(0) + 1) / (sums.sum() + sums.shape[1])
+    composition = (1 - FLOOR) * sums / sums.sum(1, keepdims=True) + FLOOR * background
+    sizes = np.bincount(reference.labels, minlength=len(reference.types))
+    content = np.log(sums.sum(1) / sizes)
+    weight = sizes / (sizes + SHRINKAGE)
+    drawn = weight * content + (1 - weight) * content.mean()
+    return Signature(composition, np.exp(drawn - drawn.mean()), background)
+
+
+def mix(reference: Reference, n_samples: int, n_cells: int, alpha: float, seed: int) -> Mixtures:
+    """Sums of `n_cells` cells, drawn with replacement; how many of which type is multinomial under a Dirichlet.
+
+    Args:
+        reference: where the cells come from.
+        n_samples: how many samples.
+        n_cells: cells in each.
+        alpha: of the Dirichlet; below 1: most samples lack some types.
+        seed: of the draw.
+    """
+    rng = np.random.default_rng(seed)
+    n_types = len(reference.types)
+    target = rng.dirichlet(np.full(n_types, alpha), n_samples)
+    numbers = np.stack([rng.multinomial(n_cells, row / row.sum()) for row in target])
+    members = [np.flatnonzero(reference.labels == kind) for kind in range(n_types)]
+    rows, cells = [], []
+    for kind, cells_of_kind in enumerate(members):
+        total = int(numbers[:, kind].sum())
+        rows.append(np.repeat(np.arange(n_samples), numbers[:, kind]))
+        cells.append(cells_of_kind[rng.integers(0, len(cells_of_kind), total)])
+    times = sparse.csr_matrix(
+        (np.ones(n_samples * n_cells, np.float32), (np.concatenate(rows), np.concatenate(cells))),
+        shape=(n_samples, len(reference.labels)),
+    )
+    counts = np.asarray((times @ reference.counts).todense(), dtype=np.float64)
+    return Mixtures(counts, numbers / n_cells, target)
+
+
+def composition(counts: NDArray[np.float64], names: NDArray[np.str_] | None = None) -> NDArray[np.float64]:
+    """Rows divided by their sums.
+
+    Raises:
+        Refused: a sample has no count at all.
+    """
+    totals = counts.sum(1)
+    empty = np.flatnonzero(totals == 0)
+    if len(empty):
+        which = empty[0] if names is None else f"{empty[0]} ({names[empty[0]]})"
+        raise Refused(
+            f"{len(empty)} samples have no count in the genes of the reference, the first is {which}; remove them"
+        )
+    return np.asarray(counts / totals[:, None])
+
+
+def rescaled(mixtures: Mixtures, deviation: float, seed: int) -> Mixtures:
+    """The same samples by another technology: each gene is seen by a factor of its own, log-normal with `deviation`."""
+    factors = np.exp(np.random.default_rng(seed).normal(0, deviation, mixtures.counts.shape[1]))
+    return replace(mixtures, counts=mixtures.counts * factors)
+
+
+def without(mixtures: Mixtures, kind: int) -> Mixtures:
+    """The truth about samples whose reference will lack a type: fractions of the others alone."""
+    rest = np.delete(mixtures.fractions, kind, axis=1)
+    return replace(mixtures, fractions=rest / rest.sum(1, keepdims=True))
+
+
+def network_input(shares: NDArray[np.float64]) -> NDArray[np.float32]:
+    """log1p of counts per ten thousand: between 0 and log1p(1e4) = 9.2104."""
+    return np.log1p(TARGET_SUM * shares).astype(np.float32)

@@ -1,0 +1,172 @@
+"""The model: an autoencoder of cells, what the types look like, and the network that reads a bulk sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from evenkeel import ops
+
+LOG_VAR_BOUND = 10.0  # the variance of a posterior stays within exp(±10)
+FLOOR = 1e-4  # share of the background in each row of the signature: its logarithm has a slope everywhere
+SMOOTHING = 1e-2  # of an estimate, shared by all types, before its logarithm
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A batch of cells, decoded: [B, G]; mean and log-variance of the posterior: [B, D]."""
+
+    decoded: Tensor
+    mean: Tensor
+    log_var: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class BulkInput:
+    """What the network reads of a bulk sample.
+
+    Attributes:
+        estimates: [B, E, K], cell fractions by E likelihoods of increasing overdispersion.
+        misfit: [B], log of the overdispersion that the sample shows beside the reference.
+        expression: [B, G], log1p of counts per ten thousand.
+    """
+
+    estimates: Tensor
+    misfit: Tensor
+    expression: Tensor
+
+
+class Autoencoder(nn.Module):
+    """Cells [B, G] in log1p of counts per ten thousand, through D numbers and back. `bound` limits the log-variance."""
+
+    def __init__(
+        self, mean: Tensor, scale: Tensor, hidden: int, latent: int, bounded: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__()
+        self.bounded = bounded
+        self.mean: Tensor
+        self.scale: Tensor
+        genes = len(mean)
+        self.encoder = nn.Sequential(nn.Linear(genes, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent))
+        self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, genes))
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        _xavier(self)
+
+    def forward(self, cells: Tensor) -> Encoded:
+        """Encode and decode; a draw from the posterior while training, its mean after."""
+        mean, raw = self.encoder((cells - self.mean) / self.scale).chunk(2, dim=-1)
+        log_var = self.bounded(raw)
+        drawn = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean) if self.training else mean
+        return Encoded(self.decoder(drawn), mean, log_var)
+
+
+class SignatureTable(nn.Module):
+    """Compositions of the types, learned: rows sum to 1 and stay above 0, because a share of them is background."""
+
+    def __init__(self, composition: Tensor, background: Tensor) -> None:
+        super().__init__()
+        self.background: Tensor
+        self.logits = nn.Parameter(torch.log(composition))
+        self.register_buffer("background", background)
+
+    def forward(self) -> Tensor:
+        """[K, G], rows sum to 1."""
+        return (1 - FLOOR) * ops.softmax(self.logits) + FLOOR * self.background
+
+
+class WeightedLikelihoods(nn.Module):
+    """Logits of cell fractions: the mean of the likelihoods' estimates, weighted by the misfit of the sample alone.
+
+    At the start all count the same. A type is smoothed by 0.01/K before its logarithm.
+    """
+
+    def __init__(self, n_estimates: int) -> None:
+        super().__init__()
+        last = nn.Linear(8, n_estimates)
+        self.gate = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), last)
+        self.sharpness = nn.Parameter(torch.ones(()))
+        _xavier(self)
+        nn.init.zeros_(last.weight)
+
+    def forward(self, bulk: BulkInput) -> Tensor:
+        """[B, K]."""
+        weights = ops.softmax(self.gate(centred(bulk.misfit)))
+        mean = (weights[..., None] * bulk.estimates).sum(1)
+        logits: Tensor = self.sharpness * torch.log(mean + SMOOTHING / mean.shape[-1])
+        return logits
+
+
+class BulkNetwork(nn.Module):
+    """Logits of cell fractions: the weighted likelihoods, and what training found to add to them; at first nothing."""
+
+    def __init__(self, n_estimates: int, n_types: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.anchor = WeightedLikelihoods(n_estimates)
+        first, last = nn.Linear(n_estimates * n_types + 1, hidden), nn.Linear(hidden, n_types)
+        self.residual = nn.Sequential(first, nn.ReLU(), nn.Dropout(dropout), last)
+        _xavier(self.residual)
+        nn.init.zeros_(last.weight)
+
+    def forward(self, bulk: BulkInput) -> Tensor:
+        """[B, K]."""
+        logs = (torch.log(bulk.estimates + SMOOTHING / bulk.estimates.shape[-1]) + 3) / 2  # about ±1
+        added: Tensor = self.residual(torch.cat([logs.flatten(1), centred(bulk.misfit)], dim=1))
+        logits: Tensor = self.anchor(bulk) + added
+        return logits
+
+
+def centred(misfit: Tensor) -> Tensor:
+    """[B, 1], about ±1 between a perfect reference and another technology."""
+    return (misfit[:, None] + 2) / 2
+
+
+class FreeNetwork(nn.Module):
+    """The ancestor's network: logits [B, K] out of the expression alone, through one hidden layer."""
+
+    def __init__(self, n_genes: int, n_types: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_genes, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, n_types)
+        )
+        _xavier(self)
+
+    def forward(self, bulk: BulkInput) -> Tensor:
+        """[B, K]."""
+        logits: Tensor = self.layers(bulk.expression)
+        return logits
+
+
+class Deconvolution(nn.Module):
+    """All that is trained.
+
+    Args:
+        autoencoder: of cells.
+        signature: what the types look like.
+        networks: of bulk samples; the first one is the weighted likelihoods, or stands in their place.
+        content: [K], what a cell of each type holds of mRNA, relative.
+    """
+
+    def __init__(
+        self, autoencoder: Autoencoder, signature: nn.Module, networks: Sequence[nn.Module], content: Tensor
+    ) -> None:
+        super().__init__()
+        self.content: Tensor
+        self.autoencoder = autoencoder
+        self.signature = signature
+        self.networks = nn.ModuleList(networks)
+        self.register_buffer("content", content)
+
+    def logits(self, bulk: BulkInput) -> Tensor:
+        """[M, B, K], of each of the M networks."""
+        return torch.stack([network(bulk) for network in self.networks])
+
+
+def _xavier(module: nn.Module) -> None:
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,173 @@
+"""The recipe from end to end: cells, pseudo-bulk samples, training, judgement, the user's own bulk."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+
+import click
+import numpy as np
+import torch
+
+from evenkeel_recipes.deconvolution.bulk import read_bulk, read_truth
+from evenkeel_recipes.deconvolution.config import PredictConfig, RunConfig
+from evenkeel_recipes.deconvolution.data import Parts, Reference, read_reference, variable_genes
+from evenkeel_recipes.deconvolution.estimate import Estimator, estimate, of_fitted, restricted, settle
+from evenkeel_recipes.deconvolution.evaluate import baselines, by_type, compare, outcome
+from evenkeel_recipes.deconvolution.faults import FAULTS
+from evenkeel_recipes.deconvolution.keep import Kept, read_kept, write_kept
+from evenkeel_recipes.deconvolution.mixtures import composition, signature_of
+from evenkeel_recipes.deconvolution.prepare import (
+    Prepared,
+    is_current,
+    known_signature,
+    read,
+    simulate,
+    to_train_on,
+    write,
+)
+from evenkeel_recipes.deconvolution.report import Judged, write_proportions, write_report, write_signature
+from evenkeel_recipes.deconvolution.science import Science, healthy
+from evenkeel_recipes.deconvolution.simulate import draw_cells, make_world
+from evenkeel_recipes.deconvolution.train import train, train_again
+from evenkeel_recipes.kit.faults import banner, planted
+from evenkeel_recipes.kit.outcome import score_lines, write_metrics
+from evenkeel_recipes.kit.refusal import DONE, NO_SKILL
+
+SIMULATED_CELLS = 6000
+
+
+def run(asked: RunConfig) -> int:
+    """Train, judge on cells nobody trained on, and estimate the bulk samples, where there are any."""
+    began = time.monotonic()
+    science = planted(healthy(), asked.fault, FAULTS)
+    for line in banner(asked.fault, FAULTS):
+        click.echo(line)
+    config = science.configured(quick(asked) if asked.quick_test else asked)
+    _settled_by_the_user(config)
+    config.out.mkdir(parents=True, exist_ok=True)
+    reference = read_cells_of(config)
+    parts = science.parts(reference, config.seed)
+    prepared = prepare(reference, parts, config, science)
+    signature = known_signature(parts.train, science)
+    trained = train(parts.train, signature, prepared, parts.validation, config, science)
+    estimator = settle(trained.model, science.emitted, signature, prepared.train, prepared.val, config.n_val // 3)
+    judged = judge(estimator, prepared, parts, config, science, began)
+    write_metrics(config.out / "metrics.json", judged.outcome)
+    kept = Kept(on_all_cells(estimator, reference, trained.epochs, config, science), reference.genes, reference.types)
+    write_kept(config.out / "model.json", kept, config)
+    write_signature(config.out / "signature.csv", kept)
+    write_report(config.out, judged, reference.types)
+    for line in score_lines(judged.outcome):
+        click.echo(line)
+    click.echo(judged.verdict)
+    if config.bulk is not None:
+        predict(PredictConfig(config.bulk, config.out, config.out / "proportions.csv", config.truth, config.assume))
+    else:
+        write_proportions(config.out / "proportions.csv", judged.estimated, judged.samples, reference.types)
+    return NO_SKILL if config.require_skill and not judged.beats_all else DONE
+
+
+def quick(config: RunConfig) -> RunConfig:
+    """The same, in a minute."""
+    return replace(config, n_train=400, n_val=150, n_test=100, redraws=4, max_epochs=2, n_genes=500)
+
+
+def predict(config: PredictConfig) -> int:
+    """Estimate proportions; beside a truth, score them."""
+    began = time.monotonic()
+    kept = read_kept(config.model / "model.json", healthy())
+    bulk = read_bulk(config.bulk, kept.genes, config.assume)
+    click.echo(f"{len(bulk.samples)} samples, {len(bulk.genes)} of {len(kept.genes)} genes of the reference")
+    if bulk.summed:
+        click.echo(f"{len(bulk.summed)} genes stood there more than once and were summed: {', '.join(bulk.summed[:5])}")
+    estimated = estimate(kept.estimator, bulk.counts, bulk.genes)
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    write_proportions(config.out, estimated, bulk.samples, kept.types)
+    if estimated.strange.any():
+        click.echo(
+            f"{int(estimated.strange.sum())} of {len(bulk.samples)} samples are not explained by the reference as its "
+            "own kind is: another technology, or a type that it lacks; see the column `strange`"
+        )
+    if config.truth is None:
+        return DONE
+    truth = read_truth(config.truth, bulk.samples, kept.types)
+    if truth.left_out:
+        click.echo(f"types that the reference lacks, left out of the truth: {', '.join(truth.left_out)}")
+    simple = baselines(composition(bulk.counts), restricted(kept.estimator.signature, bulk.genes), None)
+    result = outcome(estimated, simple, truth.fractions, time.monotonic() - began, 0, {"genes": len(bulk.genes)})
+    write_metrics(config.out.with_suffix(".metrics.json"), result)
+    for line in score_lines(result):
+        click.echo(line)
+    return DONE
+
+
+def read_cells_of(config: RunConfig) -> Reference:
+    """The reference in the genes that are kept: the user's, or simulated."""
+    if config.reference is None:
+        whole = draw_cells(make_world(config.seed), SIMULATED_CELLS, config.seed)
+    else:
+        whole = read_reference(
+            config.reference,
+            config.cell_type_key,
+            config.counts_layer,
+            config.donor_key,
+            config.max_cells_per_type,
+            config.seed,
+        )
+    return whole.only(variable_genes(whole, config.n_genes))
+
+
+def prepare(reference: Reference, parts: Parts, config: RunConfig, science: Science) -> Prepared:
+    """The samples of all splits: those of an earlier run with the same options, or new ones; read back either way."""
+    directory = config.out / "data"
+    if not (config.resume and is_current(directory, config)):
+        click.echo(f"Normalizing bulk data (target_sum=1e4, log1p)... {config.n_train:,} training samples")
+        write(directory, simulate(parts, config, science), reference, config)
+        science.stored(directory)
+    prepared = read(directory, reference, science)
+    view = prepared.train.view
+    click.echo(f"bulk range {view.min():.2f} to {view.max():.2f}, mean {view.mean():.2f}")
+    return prepared
+
+
+def on_all_cells(
+    estimator: Estimator, reference: Reference, epochs: int, config: RunConfig, science: Science
+) -> Estimator:
+    """The same, trained on the cells too that it was chosen and judged by; blend and intervals stay as settled."""
+    signature = known_signature(reference, science)
+    split = to_train_on(reference, config, science)
+    model = train_again(reference, signature, split, epochs, config, science)
+    return replace(estimator, model=model, signature=signature)
+
+
+def judge(
+    estimator: Estimator, prepared: Prepared, parts: Parts, config: RunConfig, science: Science, began: float
+) -> Judged:
+    """Scores on mixtures of cells that neither training nor choosing has seen, beside the baselines."""
+    test = prepared.test
+    estimated = of_fitted(estimator, test.fitted, test.view)
+    bulk = composition(science.bulk_target(torch.from_numpy(test.view)).double().numpy())
+    simple = baselines(bulk, signature_of(parts.train), prepared.train.fractions.mean(0))
+    notes = {
+        "unit": "pseudo-bulk samples of cells held out " + ("by donor" if parts.test.donors is not None else "by cell"),
+        "genes": len(parts.train.genes),
+        "networks_weight": estimator.blend,
+        "faults": list(config.fault),
+    }
+    return Judged(
+        outcome=outcome(estimated, simple, test.fractions, time.monotonic() - began, config.seed, notes),
+        estimated=estimated,
+        truth=test.fractions,
+        samples=np.array([f"test{row}" for row in range(len(test.fractions))]),
+        types=by_type(estimated.fractions, test.fractions, parts.train.types),
+        compared=compare(estimated.fractions, simple, test.fractions),
+    )
+
+
+def _settled_by_the_user(config: RunConfig) -> None:
+    """Ask before a full run, where somebody is there to answer."""
+    if config.yes or config.quick_test or not sys.stdin.isatty():
+        return
+    click.confirm(f"train for up to {config.max_epochs} epochs into {config.out}?", default=True, abort=True)
