@@ -103,6 +103,20 @@ def test_no_checkpoint_is_ranked_by_a_bad_value(value: float, tmp_path: Path, ca
     assert ('"metric"' in written) is is_bad
 
 
+def test_a_training_that_stops_early_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Lightning's EarlyStopping ends the training at the bad value; it is logged and journaled all the same."""
+    stopping = lightning.pytorch.callbacks.EarlyStopping("val_loss")
+    callback = lightning_callback(out=tmp_path / "out")
+    trainer = trainer_with(tmp_path, stopping, callback, enable_checkpointing=False)
+    with caplog.at_level(logging.WARNING, "evenkeel"):
+        trainer.fit(Regression(float("nan")), rows(bad=False), rows(bad=False))
+    assert stopping.stopped_epoch == 0
+    assert trainer.should_stop
+    assert any("val_loss is nan after 5 updates" in record.getMessage() for record in caplog.records)
+    assert '"metric"' in (tmp_path / "out" / "journal-rank0.jsonl").read_text()
+    assert not somebody_listens()
+
+
 class Line(nn.Module):
     """The same for the Trainer of Transformers."""
 
