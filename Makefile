@@ -67,6 +67,7 @@ bench: setup $(RIVALS)  ## score evenkeel on the planted cases, measure what it 
 	@status=0; \
 	OMP_NUM_THREADS=1 $(BIN)/python bench/score_cases.py $(ARGS) || status=1; \
 	$(BIN)/python bench/overhead.py || status=1; \
+	$(BIN)/python bench/frameworks.py || status=1; \
 	$(BIN)/python bench/ranks.py || status=1; \
 	$(BIN)/python bench/gpu.py || status=1; \
 	$(BIN)/python bench/incident.py || status=1; \
