@@ -19,7 +19,8 @@ def refuse_captured_step() -> None:
     Raises:
         ProgramRefused: the step would be judged once, while it is captured, and never when it is replayed.
     """
-    if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+    is_in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch left it without types
+    if is_in_use and torch.cuda.is_current_stream_capturing():
         raise ProgramRefused(
             "this program captures whole steps into a CUDA graph; a replayed graph runs no Python, so nothing would be "
             "judged there. Keep optimizer.step() out of the graph, or run without the graph while you look for a fault"
