@@ -146,7 +146,7 @@ def _recover(matrix: sparse.csr_matrix, names: NDArray[np.str_], path: Path, lay
     if off.any():
         cells = np.unique(owner[off])
         raise Refused(
-            f"{path}: no layer {layer!r}, and X is not log1p of scaled counts in {len(cells)} of {matrix.shape[0]} "
+            f"{path}: values are not whole, and not log1p of scaled counts either in {len(cells)} of {matrix.shape[0]} "
             f"cells, the first is {names[cells[0]]}; give raw counts in layers[{layer!r}], or leave those cells out"
         )
     return sparse.csr_matrix((counts, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -1,1 +1,1 @@
-"""Virtual cell: responses of single cells to perturbations, by a negative-binomial VAE and conditional flow matching."""
+"""Virtual cell: responses of single cells to perturbations, by a negative-binomial VAE and flow matching."""

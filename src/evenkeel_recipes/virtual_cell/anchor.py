@@ -41,6 +41,19 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """What is alike before any effect was seen.
+
+    Attributes:
+        perturbations: [perturbations, perturbations], covariance of effects: the identity for names alone.
+        distance: [types, types], between control profiles, in units of their median; inf without controls.
+    """
+
+    perturbations: Array
+    distance: Array
+
+
+@dataclass(frozen=True, slots=True)
 class Relations:
     """What was chosen over all genes."""
 
@@ -57,8 +70,6 @@ class Anchor:
     Attributes:
         design, mean, number: of the training conditions, see `Profiles`.
         variance: [columns].
-        alike: [perturbations, perturbations], covariance of effects: the identity for names alone.
-        distance: [types, types], between control profiles, in units of their median.
         weights: [scales, columns], how likely each scale is.
     """
 
@@ -66,8 +77,7 @@ class Anchor:
     mean: Array
     number: Array
     variance: Array
-    alike: Array
-    distance: Array
+    likeness: Likeness
     relations: Relations
     weights: Array
 
@@ -79,10 +89,10 @@ class Anchor:
             own = self._covariance(self.design, self.design, scale) + np.diag(1 / self.number)
             other = self._covariance(wanted, self.design, scale)
             found += weight * (other @ np.linalg.solve(own, self.mean - middle))
-        return middle + found
+        return np.asarray(middle + found)
 
     def _covariance(self, left: Design, right: Design, scale: float) -> Array:
-        return covariance(left, right, self.alike, self.distance, scale, self.relations)
+        return covariance(left, right, self.likeness, scale, self.relations)
 
 
 def fit_anchor(profiles: Profiles, codes: Array, control: int, alike: Array, n_types: int) -> Anchor:
@@ -91,12 +101,14 @@ def fit_anchor(profiles: Profiles, codes: Array, control: int, alike: Array, n_t
     Args:
         profiles: of the training cells.
         codes: [treatments, perturbations].
-        alike: [perturbations, perturbations].
+        control: position of the control among the treatments.
+        alike: see `Likeness.perturbations`.
+        n_types: how many cell types there are.
 
     Cost: the third power of the number of conditions for each of about 25 relations times 17 scales.
     """
     design = Design(codes[profiles.treatment].astype(np.float64), profiles.cell_type)
-    distance = _distances(profiles, control, n_types)
+    likeness = Likeness(alike, _distances(profiles, control, n_types))
     most_types, most_parts = len(np.unique(profiles.cell_type)), (design.code != 0).sum(1).max()
     grid = itertools.product(
         SHARED,
@@ -106,20 +118,24 @@ def fit_anchor(profiles: Profiles, codes: Array, control: int, alike: Array, n_t
     )
     best, best_total, likely = Relations(0.0, 0.0, 1.0, 0.0), -np.inf, np.zeros((len(SCALES), profiles.mean.shape[1]))
     for relations in itertools.starmap(Relations, grid):
-        log_evidence = np.stack([_evidence(profiles, covariance(design, design, alike, distance, s, relations)) for s in SCALES])
+        log_evidence = np.stack(
+            [_evidence(profiles, covariance(design, design, likeness, s, relations)) for s in SCALES]
+        )
         top = log_evidence.max(0)
         per_gene = top + np.log(np.exp(log_evidence - top).mean(0))
         if per_gene.sum() > best_total:
             best, best_total = relations, per_gene.sum()
             likely = np.exp(log_evidence - top)
-    return Anchor(design, profiles.mean, profiles.number, profiles.variance, alike, distance, best, likely / likely.sum(0))
+    return Anchor(design, profiles.mean, profiles.number, profiles.variance, likeness, best, likely / likely.sum(0))
 
 
-def covariance(left: Design, right: Design, alike: Array, distance: Array, scale: float, relations: Relations) -> Array:
+def covariance(left: Design, right: Design, likeness: Likeness, scale: float, relations: Relations) -> Array:
     """Prior covariance [left, right] of means, in variances of a single cell."""
     same_type = (left.cell_type[:, None] == right.cell_type).astype(np.float64)
-    near = np.exp(-0.5 * (distance[np.ix_(left.cell_type, right.cell_type)] / relations.reach) ** 2)
-    effects = left.code @ alike @ right.code.T + relations.shared * np.outer(left.code.sum(1), right.code.sum(1))
+    near = np.exp(-0.5 * (likeness.distance[np.ix_(left.cell_type, right.cell_type)] / relations.reach) ** 2)
+    effects = left.code @ likeness.perturbations @ right.code.T + relations.shared * np.outer(
+        left.code.sum(1), right.code.sum(1)
+    )
     pairs = ((left.code != 0).sum(1) > 1)[:, None] & np.all(left.code[:, None] == right.code[None], axis=2)
     within = FLAT * same_type + scale * relations.interaction * pairs * same_type
     return np.asarray(within + scale * effects * (1 - relations.by_type + relations.by_type * near))

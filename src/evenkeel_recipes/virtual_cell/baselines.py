@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
+from evenkeel_recipes.virtual_cell.data import Rows
 from evenkeel_recipes.virtual_cell.profiles import Array, Profiles
 
 RIDGE = 1.0  # of the linear model, in cells
 COMPONENTS = 10
 
 
-def effects_of(profiles: Profiles, control: int) -> tuple[Array, Array]:
-    """Effect of each perturbed condition on its mean profile [conditions, genes], and the rows of `profiles` they are in.
+def effects_of(profiles: Profiles, control: int) -> tuple[Array, Rows]:
+    """Effects of perturbed conditions on mean profiles [conditions, genes], and which rows of `profiles` they are.
 
     Conditions whose type has no control are left out.
     """
@@ -26,7 +28,9 @@ def effects_of(profiles: Profiles, control: int) -> tuple[Array, Array]:
     return np.stack([effect for _, effect in found]) if found else np.zeros((0, profiles.mean.shape[1] - 1)), rows
 
 
-def shifts(profiles: Profiles, codes: Array, control: int, treatment: int, cell_type: int) -> Mapping[str, Array | None]:
+def shifts(
+    profiles: Profiles, codes: Array, control: int, treatment: int, cell_type: int
+) -> Mapping[str, Array | None]:
     """Predicted change of the mean profile [genes] by each baseline; None where it has nothing to go by.
 
     no_change: none. mean_of_others: what other perturbations do, in this type where there are any. additive: effects of
@@ -47,7 +51,7 @@ def shifts(profiles: Profiles, codes: Array, control: int, treatment: int, cell_
     }
 
 
-def _additive(effects: Array, treated: Array, in_type: Array, codes: Array, wanted: Array) -> Array | None:
+def _additive(effects: Array, treated: Rows, in_type: NDArray[np.bool_], codes: Array, wanted: Array) -> Array | None:
     """Sum of the effects of known singles; None where no part is known, or the whole is a single perturbation."""
     if (wanted != 0).sum() < 2:  # noqa: PLR2004  a combination has two parts
         return None

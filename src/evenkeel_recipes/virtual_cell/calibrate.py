@@ -21,7 +21,8 @@ def offsets(log_mean: Tensor, log_theta: Tensor, target: Tensor, seed: int) -> T
     so that a gene of which neither has any stays where it is.
 
     Args:
-        log_mean: [n, genes] of generated cells, with an offset of 0; log_theta: [1 or n, genes].
+        log_mean: [n, genes] of generated cells, with an offset of 0.
+        log_theta: [1 or n, genes].
         target: [genes], mean of log1p counts per 10,000; what is below 0 cannot be reached and counts as 0.
         seed: of the counts drawn on the way; the same in each round.
     """

@@ -29,7 +29,7 @@ class NoConfig:
 class DiagnoseConfig(DataConfig):
     """Least, largest and non-finite values of counts, means and theta, as a trained model has them on these cells."""
 
-    model: Path = option(Path("virtual-cell-run"), "Directory that a run wrote.")
+    model: Path = option(Path("virtual-cell-run"), "Directory that a run wrote.")  # noqa: RUF009  # it makes a dataclasses.field
 
 
 def validate(config: DataConfig) -> int:
@@ -38,9 +38,11 @@ def validate(config: DataConfig) -> int:
     study = study_of(config)
     words, library = study.vocabulary, study.library
     sys.stdout.write(
-        f"{len(study):,} cells, {len(words.genes):,} genes, {study.counts.nnz / np.prod(study.counts.shape):.1%} of counts above 0\n"
+        f"{len(study):,} cells, {len(words.genes):,} genes, "
+        f"{study.counts.nnz / np.prod(study.counts.shape):.1%} of counts above 0\n"
         f"counts of a cell: {library.min():g} to {library.max():g}, median {np.median(library):g}\n"
-        f"{len(study.treatments)} treatments of {len(words.perturbations)} perturbations, {int((study.treatment == study.control).sum()):,} control cells\n"
+        f"{len(study.treatments)} treatments of {len(words.perturbations)} perturbations, "
+        f"{int((study.treatment == study.control).sum()):,} control cells\n"
         f"cell types: {', '.join(words.cell_types)}\nbatches: {', '.join(words.batches)}\n"
     )
     for row, treatment in enumerate(study.treatments):

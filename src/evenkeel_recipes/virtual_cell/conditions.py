@@ -77,7 +77,7 @@ def codes(treatments: Sequence[Treatment], vocabulary: Vocabulary) -> NDArray[np
 def unknown_perturbation(name: str, known: Iterable[str]) -> str:
     """Why nothing can be said about a perturbation that was never seen."""
     return (
-        f"perturbation {name!r} was not among the training data, and its code would be a column that was never trained; "
+        f"perturbation {name!r} was not among the training data: its code would be a column that was never trained; "
         f"known are {', '.join(known)}. To ask about new ones, train with --perturbation-features"
     )
 
@@ -103,6 +103,8 @@ def parse_holdouts(names: Sequence[str], vocabulary: Vocabulary) -> tuple[Wanted
         if treatment.is_control:
             raise Refused(f"--holdout {text}: the control cannot be held out; effects are measured against it")
         if found and kind not in vocabulary.cell_types:
-            raise Refused(f"--holdout {text}: there is no cell type {kind!r}; there are {', '.join(vocabulary.cell_types)}")
+            raise Refused(
+                f"--holdout {text}: there is no cell type {kind!r}; there are {', '.join(vocabulary.cell_types)}"
+            )
         wanted.append(Wanted(treatment, kind if found else None))
     return tuple(wanted)

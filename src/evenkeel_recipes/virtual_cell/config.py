@@ -38,13 +38,13 @@ class RunConfig(DataConfig):
 
     out: Path = option(Path("virtual-cell-run"), "Directory of everything that is written.")
     holdout: tuple[str, ...] = option((), "Treatments kept from training: A+B, or C@TYPE for one cell type only.")
-    split: str | None = option(
-        None, f"A file with one treatment a line to hold out, or one of: {', '.join(PRESETS)}."
-    )
+    split: str | None = option(None, f"A file with one treatment a line to hold out, or one of: {', '.join(PRESETS)}.")
     stage: str = option("all", "Which stage to train; flow and joint go on from what lies in --out.", choices=STAGES)
     quick_test: bool = option(False, "Two epochs a stage.")
     resume: bool = option(False, "Go on after the last epoch that lies in --out, the same to the bit.")
-    fault: tuple[str, ...] = option((), "Plant historical failures; `evenkeel recipes do virtual-cell faults` lists them.")
+    fault: tuple[str, ...] = option(
+        (), "Plant historical failures; `evenkeel recipes do virtual-cell faults` lists them."
+    )
     policy: str = option("stop", "What is done about a bad step.", choices=("stop", "skip", "observe"))
     require_skill: bool = option(False, "Exit status 5 unless the headline beats every baseline.")
 
@@ -59,7 +59,9 @@ class RunConfig(DataConfig):
     weight_decay: float = option(1e-5, "Of AdamW.")
     clip: float = option(1.0, "Gradients are clipped to this norm.")
     nan_check_interval: int = option(10, "Each so many steps, parameters with large gradients are listed in the log.")
-    precision: str = option("float32", "Of the linear layers; likelihoods are float32 always.", choices=("float32", "bfloat16"))
+    precision: str = option(
+        "float32", "Of the linear layers; likelihoods are float32 always.", choices=("float32", "bfloat16")
+    )
     gradient_checkpointing: bool = option(False, "Compute the decoder twice rather than keep its activations.")
 
     dim_int: int = option(32, "Size of the intrinsic latent.")
@@ -74,7 +76,9 @@ class RunConfig(DataConfig):
     beta_warmup: int = option(0, "Epochs in which beta rises from 0, linearly.")
     init: str = option("xavier", "Of the flow.", choices=("xavier", "kaiming"))
 
-    source: str = option("control", "Where the flow starts: control cells of the context, or noise.", choices=("control", "noise"))
+    source: str = option(
+        "control", "Where the flow starts: control cells of the context, or noise.", choices=("control", "noise")
+    )
     coupling: str = option("ot", "Which start goes with which end.", choices=("ot", "independent"))
     ema: float = option(0.999, "Decay of the averaged weights of the flow.")
     lambda_dist: float = option(0.0, "Weight of the distance between generated and real latents of a condition.")
@@ -86,8 +90,10 @@ class RunConfig(DataConfig):
     n_steps: int = option(20, "Evaluations of the velocity for a cell.")
     guidance: float = option(1.0, "How much of the perturbation's velocity is applied; 1: as trained.")
     tech: str = option("match_batch", "Technical latent of generated cells.", choices=("match_batch", "prior", "zero"))
-    anchor: str = option("effects", "What means rest on: additive effects, or the flow alone.", choices=("effects", "none"))
-    eval_cells: int = option(500, "Cells generated, and at most taken of the data, for distances.")
+    anchor: str = option(
+        "effects", "What means rest on: additive effects, or the flow alone.", choices=("effects", "none")
+    )
+    eval_cells: int = option(300, "Cells generated, and at most taken of the data, for distances.")
 
     @property
     def is_planted(self) -> bool:
@@ -110,6 +116,10 @@ class PredictConfig:
     n_steps: int = option(20, "Evaluations of the velocity for a cell.")
     guidance: float = option(1.0, "How much of the perturbation's velocity is applied; 1: as trained.")
     tech: str = option("match_batch", "Technical latent.", choices=("match_batch", "prior", "zero"))
-    library: str = option("sample", "Total counts: of control cells, moved as the perturbation moves them; or their median.", choices=("sample", "median"))
+    library: str = option(
+        "sample",
+        "Total counts: of control cells, moved as the perturbation moves them; or their median.",
+        choices=("sample", "median"),
+    )
     on_bad: str = option("stop", "What becomes of cells whose velocity is not finite.", choices=("stop", "mask"))
     seed: int = option(0, "Of all random numbers.")

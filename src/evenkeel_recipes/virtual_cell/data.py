@@ -1,31 +1,21 @@
-"""Cells with what was done to them: read from AnnData, checked, and handed out in batches."""
+"""Cells with what was done to them, and how they are handed out in batches."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import anndata
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from evenkeel_recipes.kit.counts import read_cells
-from evenkeel_recipes.kit.refusal import Refused
-from evenkeel_recipes.virtual_cell.conditions import Treatment, Vocabulary, codes, parse
-from evenkeel_recipes.virtual_cell.config import DataConfig
+from evenkeel_recipes.virtual_cell.conditions import Treatment, Vocabulary, codes
 
 Rows = NDArray[np.int64]
-ROWS_LOOKED_AT = 512
-BYTES_A_COUNT = 40  # while a matrix is read: float64 values and indices, their copies, and float32 values at last
-SPATIAL_DIMS = (2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +114,8 @@ class CellBatches(Dataset[Batch]):
         return self.__getitems__([row])
 
 
-def whole(batch: Batch) -> Batch:
-    """What `CellBatches` hands out is a batch already."""
+def whole(batch: Any) -> Any:  # noqa: ANN401  # DataLoader's own type: of whatever the dataset gives
+    """What these datasets hand out is a batch already."""
     return batch
 
 
@@ -134,192 +124,3 @@ def pieces(study: Study, rows: Rows, size: int = 1024) -> Iterator[Batch]:
     cells = CellBatches(study)
     for start in range(0, len(rows), size):
         yield cells.__getitems__(rows[start : start + size].tolist())
-
-
-def read_study(config: DataConfig, path: Path) -> Study:
-    """The cells of a file.
-
-    Raises:
-        Refused: what is in the file cannot be trained on; the sentence says what was found and what to do.
-    """
-    present = _layout(path, config)
-    batch_key = _chosen(config.batch_key, "batch", present.columns)
-    type_key = _chosen(config.cell_type_key, "cell_type", present.columns)
-    columns = [key for key in (config.perturbation_key, batch_key, type_key, config.dose_key) if key]
-
-    def choose(obs: pd.DataFrame) -> Rows:
-        kinds = [obs[key].to_numpy().astype(str) for key in (config.perturbation_key, type_key) if key]
-        rows = at_most(kinds, config.cells_per_condition, np.random.default_rng(config.seed))
-        _refuse_beyond_memory(present, len(rows), path)
-        return rows
-
-    cells = read_cells(path, present.layer, list(dict.fromkeys(columns)), choose)
-    obs, n_cells = cells.obs, len(cells.obs)
-    labels = obs[config.perturbation_key].to_numpy().astype(str)
-    doses = _doses(obs, config.dose_key, path)
-    given = [parse(label, config.control, config.combo_sep, dose) for label, dose in zip(labels, doses, strict=True)]
-    batches, batch = _named(obs[batch_key].to_numpy().astype(str) if batch_key else np.full(n_cells, "all"))
-    kinds, kind = _named(obs[type_key].to_numpy().astype(str) if type_key else np.full(n_cells, "all"))
-    treatments = tuple(sorted(set(given)))
-    place = {treatment: row for row, treatment in enumerate(treatments)}
-    singles = tuple(sorted({single for treatment in treatments for single in treatment.singles}))
-    if Treatment(()) not in place:
-        raise Refused(_no_control(labels, config, path))
-    if not singles:
-        raise Refused(f"{path}: all {n_cells} cells are {config.control!r}; there is no perturbation to learn")
-    features = np.eye(len(singles), dtype=np.float32)
-    if config.perturbation_features:
-        names, features = read_features(config.perturbation_features, singles)
-        singles = names
-    vocabulary = Vocabulary(cells.genes, singles, batches, kinds, config.control, config.combo_sep)
-    study = Study(
-        vocabulary=vocabulary, counts=cells.counts, treatments=treatments,
-        treatment=np.array([place[treatment] for treatment in given], dtype=np.int64), batch=batch, cell_type=kind,
-        spatial=_spatial(path, config.spatial_key, obs.index), names=obs.index.to_numpy().astype(str), features=features,
-    )  # fmt: skip
-    absent = tuple(
-        f"obs has no column {name!r}: all cells count as one {word} (name one with {flag})"
-        for name, key, word, flag in (
-            ("batch", batch_key, "batch", "--batch-key"),
-            ("cell_type", type_key, "type", "--cell-type-key"),
-        )
-        if not key
-    )
-    recovered = ("X holds logarithms; raw counts were recovered from them, exactly",) if cells.recovered else ()
-    return replace(study, notices=(*absent, *recovered, *notices_about(study, config.min_cells)))
-
-
-def notices_about(study: Study, min_cells: int) -> Iterator[str]:
-    """What is unusual about the cells, though they can be trained on."""
-    counted = np.bincount(study.treatment, minlength=len(study.treatments))
-    few = [
-        f"{study.vocabulary.name(treatment)} ({n})"
-        for treatment, n in zip(study.treatments, counted, strict=True)
-        if n < min_cells
-    ]
-    if few:
-        yield f"{len(few)} of {len(counted)} treatments have fewer than {min_cells} cells: {', '.join(few[:12])}"
-    control = study.treatment == study.control
-    with_control = set(zip(study.batch[control].tolist(), study.cell_type[control].tolist(), strict=True))
-    every = sorted(set(zip(study.batch.tolist(), study.cell_type.tolist(), strict=True)) - with_control)
-    if every:
-        words = study.vocabulary
-        pairs = ", ".join(f"{words.batches[b]} / {words.cell_types[c]}" for b, c in every[:8])
-        yield f"{len(every)} pairs of batch and cell type have no control cell: {pairs}"
-
-
-def at_most(kinds: Sequence[NDArray[np.str_]], most: int, rng: np.random.Generator) -> Rows:
-    """Rows of at most `most` cells of each combination of kinds; all of them for 0."""
-    if not most:
-        return np.arange(len(kinds[0]))
-    _, group = np.unique(np.char.add(kinds[0], kinds[-1]) if len(kinds) > 1 else kinds[0], return_inverse=True)
-    shuffled = rng.permutation(len(group))
-    return np.sort(np.concatenate([shuffled[group[shuffled] == number][:most] for number in range(group.max() + 1)]))
-
-
-def read_features(path: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """Names and standardised numbers of perturbations; those beyond `needed` can be asked for later.
-
-    Raises:
-        Refused: one that is needed is missing, named twice, or has a number that is not finite.
-    """
-    if not path.is_file():
-        raise Refused(f"there is no file {path}")
-    table = pd.read_csv(path, index_col=0)
-    missing = [name for name in needed if name not in table.index]
-    if missing or table.index.has_duplicates:
-        raise Refused(f"{path}: needs one row for each perturbation; missing {', '.join(missing[:8]) or 'none'}, "
-                      f"named twice {', '.join(map(str, table.index[table.index.duplicated()][:8])) or 'none'}")  # fmt: skip
-    numbers = table.to_numpy(dtype=np.float64)
-    if not np.isfinite(numbers).all():
-        raise Refused(f"{path}: {int((~np.isfinite(numbers)).sum())} features are not finite")
-    spread = numbers.std(0)
-    kept = numbers[:, spread > 0]
-    scaled = (kept - kept.mean(0)) / spread[spread > 0] / np.sqrt(max(1, kept.shape[1]))
-    return tuple(map(str, table.index)), scaled.astype(np.float32)
-
-
-class _Layout(NamedTuple):
-    columns: list[str]
-    layer: str
-    bytes_a_cell: float
-
-
-def _layout(path: Path, config: DataConfig) -> _Layout:
-    """What a file holds, from its head and a few rows of its counts."""
-    if not path.is_file():
-        raise Refused(f"there is no file {path}")
-    try:
-        data = anndata.read_h5ad(path, backed="r")
-    except (OSError, KeyError) as error:
-        raise Refused(f"{path} is no AnnData file (.h5ad): {error}") from error
-    try:
-        layers, columns = list(data.layers), list(map(str, data.obs.columns))
-        if config.counts_layer is not None and config.counts_layer not in layers:
-            raise Refused(f"{path} has no layer {config.counts_layer!r}; it has {', '.join(layers) or 'none'}. Name one "
-                          "with --counts-layer, or leave it out where X holds the counts")  # fmt: skip
-        for flag, key in (("--perturbation-key", config.perturbation_key), ("--batch-key", config.batch_key),
-                          ("--cell-type-key", config.cell_type_key), ("--dose-key", config.dose_key)):  # fmt: skip
-            if key is not None and key not in columns:
-                raise Refused(f"{path}: obs has no column {key!r} ({flag}); it has {', '.join(columns) or 'none'}")
-        layer = config.counts_layer or "counts"
-        matrix = data.layers[layer] if layer in layers else data.X
-        head = sparse.csr_matrix(matrix[: min(ROWS_LOOKED_AT, data.n_obs)])
-        return _Layout(columns, layer, BYTES_A_COUNT * head.nnz / max(1, head.shape[0]))
-    finally:
-        data.file.close()
-
-
-def _refuse_beyond_memory(present: _Layout, n_cells: int, path: Path) -> None:
-    needed, there = present.bytes_a_cell * n_cells, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
-        fitting = int(there / present.bytes_a_cell)
-        raise Refused(
-            f"{path}: reading {n_cells:,} cells needs about {needed / 1e9:.1f} GB, {there / 1e9:.1f} GB of memory are free "
-            f"(enough for {fitting:,} cells); take some of each with --cells-per-condition"
-        )
-
-
-def _chosen(key: str | None, usual: str, columns: Sequence[str]) -> str | None:
-    return key if key is not None else usual if usual in columns else None
-
-
-def _named(labels: NDArray[np.str_]) -> tuple[tuple[str, ...], Rows]:
-    names, places = np.unique(labels, return_inverse=True)
-    return tuple(map(str, names)), places.astype(np.int64)
-
-
-def _doses(obs: pd.DataFrame, key: str | None, path: Path) -> NDArray[np.float64]:
-    if key is None:
-        return np.ones(len(obs))
-    doses = pd.to_numeric(obs[key], errors="coerce").to_numpy(dtype=np.float64)
-    if (bad := ~(np.isfinite(doses) & (doses >= 0))).any():
-        raise Refused(f"{path}: {int(bad.sum())} doses in obs[{key!r}] are no numbers from 0 up, such as "
-                      f"{obs[key].to_numpy()[bad][0]!r}")  # fmt: skip
-    return doses
-
-
-def _spatial(path: Path, key: str | None, names: pd.Index) -> NDArray[np.float32] | None:
-    if key is None:
-        return None
-    data = anndata.read_h5ad(path, backed="r")
-    try:
-        if key not in data.obsm:
-            raise Refused(f"{path}: obsm has no {key!r}; it has {', '.join(data.obsm) or 'none'}")
-        where = np.asarray(data.obsm[key], dtype=np.float64)[data.obs_names.get_indexer(names)]
-    finally:
-        data.file.close()
-    if where.ndim != 2 or where.shape[1] not in SPATIAL_DIMS or not np.isfinite(where).all():  # noqa: PLR2004  cells, axes
-        raise Refused(f"{path}: obsm[{key!r}] has shape {where.shape} and {int((~np.isfinite(where)).sum())} values that are "
-                      "not finite; 2 or 3 finite coordinates a cell are needed")  # fmt: skip
-    spread = where.std(0)
-    return ((where - where.mean(0)) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
-
-
-def _no_control(labels: NDArray[np.str_], config: DataConfig, path: Path) -> str:
-    names, counted = np.unique(labels, return_counts=True)
-    often = ", ".join(f"{names[i]!r} ({counted[i]})" for i in np.argsort(-counted)[:8])
-    return (
-        f"{path}: no cell is {config.control!r} in obs[{config.perturbation_key!r}]; effects are measured against controls. "
-        f"The most frequent values are {often}; name the untreated one with --control"
-    )

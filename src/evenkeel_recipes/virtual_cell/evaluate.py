@@ -16,7 +16,7 @@ from evenkeel_recipes.virtual_cell.profiles import Profiles, log_cp10k, profiles
 from evenkeel_recipes.virtual_cell.sampling import How
 from evenkeel_recipes.virtual_cell.scores import HIGHER_IS_BETTER, OF_EFFECTS, Seen, Values, ceiling_of, mean_of, scores
 from evenkeel_recipes.virtual_cell.split import HeldOut, Split
-from evenkeel_recipes.virtual_cell.virtual import Asked, Trained, cells_for_means, generate
+from evenkeel_recipes.virtual_cell.virtual import Asked, Trained, cells_for_means, cells_from, latents_of
 
 LEAST_CEILING = 0.1  # agreement of two halves of the data below which there is no effect to predict
 SIMPLE = "additive_or_mean_shift"
@@ -32,6 +32,7 @@ class Judged:
         model, baselines: scores; a baseline that has nothing to go by has none.
         halves: scores of one half of the measured cells as a prediction of the other.
         flow_alone: the same cells without the anchor.
+        is_without_information: whether nothing that was trained on tells about its perturbations.
         is_below_noise: whether two halves of the measurement agree on no effect; scores of effects are then undefined.
     """
 
@@ -43,6 +44,7 @@ class Judged:
     halves: Values
     flow_alone: Values
     is_below_noise: bool
+    is_without_information: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +70,45 @@ def _judged(judging: Judging, held: HeldOut, profiles: Profiles, learnt: Rows) -
     study, rng = judging.study, np.random.default_rng(judging.seed)
     of_type = judging.split.controls[study.cell_type[judging.split.controls] == held.cell_type]
     measured = _measured(study, held.cells, of_type, judging.num_cells, rng)
-    halves = [_half(study, held.cells, of_type, half, judging.num_cells, rng) for half in (0, 1)]
+    halves = [_half(judging, held.cells, of_type, half, rng) for half in (0, 1)]
     agreement = scores(*halves)
     below = (agreement["pearson_delta"] or 0.0) < LEAST_CEILING
     controls = learnt[(study.treatment[learnt] == study.control) & (study.cell_type[learnt] == held.cell_type)]
     simple = {name: scores(seen, measured) for name, seen in _simple(judging, held, profiles, controls, rng)}
+    model, alone = _generated(judging, held)
     words = study.vocabulary
     name = f"{words.name(study.treatments[held.treatment])}@{words.cell_types[held.cell_type]}"
-    blank = {metric: None for metric in OF_EFFECTS} if below else {}
+    blank = dict.fromkeys(OF_EFFECTS) if below else {}
     return Judged(
         name, held.kind, len(held.cells),
-        {**scores(_generated(judging, judging.trained, held), measured), **blank},
+        {**scores(model, measured), **blank},
         {baseline: {**found, **blank} for baseline, found in simple.items()},
         agreement,
-        {**scores(_generated(judging, _without_anchor(judging.trained), held), measured), **blank},
+        {**scores(alone, measured), **blank},
         below,
+        _is_without_information(judging, held),
     )  # fmt: skip
 
 
-def _generated(judging: Judging, trained: Trained, held: HeldOut) -> Seen:
-    """Treated and untreated cells with the same noise: the effect is their difference."""
+def _is_without_information(judging: Judging, held: HeldOut) -> bool:
     code = torch.from_numpy(judging.study.codes[held.treatment])
-    n = max(judging.num_cells, cells_for_means(len(trained.vocabulary.genes)))
-    treated, untreated = (
-        _logs(generate(trained, Asked(c, held.cell_type, n, seed=judging.seed), judging.how).counts)
-        for c in (code, torch.zeros_like(code))
-    )
-    return Seen(treated.mean(0), treated.mean(0) - untreated.mean(0), treated[: judging.num_cells])
+    return not bool(judging.trained.model.field.is_known[: len(code)][code != 0].any())
+
+
+def _generated(judging: Judging, held: HeldOut) -> tuple[Seen, Seen]:
+    """Treated and untreated cells with the same noise, whose difference is the effect; the same without the anchor."""
+    trained, n = judging.trained, judging.num_cells
+    code = torch.from_numpy(judging.study.codes[held.treatment])
+    number = max(n, cells_for_means(len(trained.vocabulary.genes)))
+    asked = [Asked(c, held.cell_type, number, seed=judging.seed) for c in (code, torch.zeros_like(code))]
+    latents = [latents_of(trained, one, judging.how) for one in asked]
+    found = []
+    for recipe in (trained, Trained(trained.model, trained.vocabulary, trained.bank, None)):
+        treated, untreated = (
+            _logs(cells_from(recipe, a, *begun).counts) for a, begun in zip(asked, latents, strict=True)
+        )
+        found.append(Seen(treated.mean(0), treated.mean(0) - untreated.mean(0), treated[:n]))
+    return found[0], found[1]
 
 
 def _simple(
@@ -103,7 +117,9 @@ def _simple(
     """Control cells of training, drawn again, each moved by what a baseline predicts."""
     base = _dense(judging.study, controls)
     again = base[torch.from_numpy(rng.integers(len(base), size=judging.num_cells))]
-    moves = dict(shifts(profiles, judging.study.codes.astype(np.float64), judging.study.control, held.treatment, held.cell_type))
+    moves = dict(
+        shifts(profiles, judging.study.codes.astype(np.float64), judging.study.control, held.treatment, held.cell_type)
+    )
     moves[SIMPLE] = next(moves[name] for name in FALLBACKS if moves[name] is not None)
     for name in BASELINES:
         if (move := moves[name]) is not None:
@@ -116,18 +132,14 @@ def _measured(study: Study, cells: Rows, controls: Rows, most: int, rng: np.rand
     return Seen(mean, mean - _mean(study, controls), _dense(study, rng.permutation(cells)[:most]))
 
 
-def _half(study: Study, cells: Rows, controls: Rows, half: int, most: int, rng: np.random.Generator) -> Seen:
+def _half(judging: Judging, cells: Rows, controls: Rows, half: int, rng: np.random.Generator) -> Seen:
     """Half of the cells against their own half of the controls, so that two halves share no noise."""
-    return _measured(study, _of_half(cells, half), _of_half(controls, half), most, rng)
+    return _measured(judging.study, _of_half(cells, half), _of_half(controls, half), judging.num_cells, rng)
 
 
 def _of_half(rows: Rows, half: int) -> Rows:
     chosen = rows[half_of(torch.from_numpy(rows)).numpy() == half]
     return chosen if len(chosen) > 1 else rows[half::2]
-
-
-def _without_anchor(trained: Trained) -> Trained:
-    return Trained(trained.model, trained.vocabulary, trained.bank, None)
 
 
 def _mean(study: Study, rows: Rows) -> Tensor:
@@ -157,9 +169,16 @@ class Summary:
 
 
 def summary(judged: Sequence[Judged]) -> Summary:
-    """Put all conditions together. Scores of effects are means over conditions that have a measurable effect."""
+    """Put all conditions together. Scores of effects are means over conditions that have a measurable effect.
+
+    Conditions about which nothing was learnt count among their own kind only.
+    """
     kinds = sorted({one.kind for one in judged})
-    groups = {"": list(judged), **({f"@{kind}": [one for one in judged if one.kind == kind] for kind in kinds} if len(kinds) > 1 else {})}
+    informed = [one for one in judged if not one.is_without_information]
+    groups = {
+        "": informed or list(judged),
+        **({f"@{kind}": [one for one in judged if one.kind == kind] for kind in kinds} if len(kinds) > 1 else {}),
+    }
 
     def means(get: str, baseline: str = "") -> Values:
         found = {}
@@ -181,4 +200,4 @@ def summary(judged: Sequence[Judged]) -> Summary:
     )
 
 
-NOTHING: Values = {metric: None for metric in HIGHER_IS_BETTER}
+NOTHING: Values = dict.fromkeys(HIGHER_IS_BETTER)

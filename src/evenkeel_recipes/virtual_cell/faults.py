@@ -73,13 +73,14 @@ def check_after_clip(loss: Tensor, optimizer: Optimizer, parameters: Sequence[nn
 
 
 def clip_before_unscaling(scaler: torch.amp.GradScaler) -> Callable[..., Tensor]:
-    """Mixed precision without `unscale_` before the clip and without `update()` after the step."""
+    """Mixed precision without `unscale_` before the clip; nor was there an `update()`, which torch now refuses."""
 
     def update(loss: Tensor, optimizer: Optimizer, parameters: Sequence[nn.Parameter], clip: float) -> Tensor:
         optimizer.zero_grad()
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(parameters, clip)
         scaler.step(optimizer)
+        scaler.update()
         return norm
 
     return update
@@ -197,7 +198,7 @@ FAULTS: tuple[Fault[Parts], ...] = (
         "ode_zero_velocity",
         "cells that never moved were handed out as generated ones",
         "codes were divided by their sum, 0 / 0 for the control, and a velocity of NaN was set to 0",
-        "sampling: evenkeel.ops.integrate names step, time and count; here it sees zeros. lint: a guard that hides a NaN",
+        "sampling: evenkeel.ops.integrate would name step and time, but sees zeros; lint: a guard that hides a NaN",
         loud=False,
         plant=lambda parts: replace(parts, asked_code=shares_of_parts, velocity=still_where_bad),
     ),
@@ -245,7 +246,7 @@ FAULTS: tuple[Fault[Parts], ...] = (
         "amp_no_unscale",
         "mixed precision trains hardly at all",
         "gradients 65,536 times too large are clipped, then divided: steps are that much too small",
-        "checkup, precision: clipping before unscale_, and no update() of the scaler",
+        "checkup, precision: gradients are clipped before unscale_",
         loud=False,
         plant=lambda parts: replace(parts, update=clip_before_unscaling(torch.amp.GradScaler("cpu"))),
     ),

@@ -93,45 +93,53 @@ def sha256_of(latents: Posterior) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """How the starts of an epoch are chosen: from `source` ("control", "noise"), matched or not."""
+    """How the starts of an epoch are chosen.
+
+    Attributes:
+        source: "control" or "noise".
+        matched: whether starts and ends are matched so that paths are short, within each condition.
+        latents: of all cells of the study.
+        controls: rows of the control cells that may be starts.
+    """
 
     source: str
     matched: bool
+    study: Study
+    latents: Posterior
+    controls: Rows
 
 
-def starts_of(
-    pairing: Pairing, study: Study, latents: Posterior, rows: Rows, controls: Rows, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+def starts_of(pairing: Pairing, rows: Rows, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Mean and log-variance of a start for each of `rows`: of a control cell of the same context, or of noise."""
+    latents = pairing.latents
     if pairing.source == "control":
-        partner = partners(pairing, study, latents, rows, controls, rng)
+        partner = partners(pairing, rows, rng)
         return latents.mean[partner], latents.log_var[partner]
     mean = torch.zeros(len(rows), latents.mean.shape[1])
     if not pairing.matched:
         return mean, torch.zeros_like(mean)
     noise = rng.standard_normal(mean.shape).astype(np.float32)
     ends = latents.mean.numpy()
-    for places in _conditions(study, rows):
+    for places in _conditions(pairing.study, rows):
         for some in _chunks(rng.permutation(places)):
             noise[some] = noise[some][_matched(ends[rows[some]], noise[some])]
     return torch.from_numpy(noise), torch.full_like(mean, CERTAIN)
 
 
-def partners(
-    pairing: Pairing, study: Study, latents: Posterior, rows: Rows, controls: Rows, rng: np.random.Generator
-) -> Rows:
+def partners(pairing: Pairing, rows: Rows, rng: np.random.Generator) -> Rows:
     """A control cell (row of the study) for each of `rows`, of its type, and of its batch where that has 50 or more."""
     chosen = np.zeros(len(rows), dtype=np.int64)
-    ends = latents.mean.numpy()
-    for places in _conditions(study, rows):
-        for some, pool in _by_batch(study, rows, places, controls):
+    ends = pairing.latents.mean.numpy()
+    for places in _conditions(pairing.study, rows):
+        for some, pool in _by_batch(pairing, rows, places):
             for here in _chunks(rng.permutation(some)):
                 drawn = _as_many(pool, len(here), rng)
                 chosen[here] = drawn[_matched(ends[rows[here]], ends[drawn])] if pairing.matched else drawn
     return chosen
 
 
-def _by_batch(study: Study, rows: Rows, places: Rows, controls: Rows) -> list[tuple[Rows, Rows]]:
+def _by_batch(pairing: Pairing, rows: Rows, places: Rows) -> list[tuple[Rows, Rows]]:
+    study, controls = pairing.study, pairing.controls
     kind = study.cell_type[rows[places[0]]]
     of_type = controls[study.cell_type[controls] == kind]
     groups: list[tuple[Rows, Rows]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -22,7 +23,9 @@ class OneConditionAfterTheOther(Sampler[list[int]]):
         """Batches of places, from torch's random state."""
         shuffled = torch.randperm(len(self.group))
         runs = [
-            run for one in torch.unique(self.group) for run in shuffled[self.group[shuffled] == one].split(CELLS_OF_A_CONDITION)
+            run
+            for one in torch.unique(self.group)
+            for run in torch.split(shuffled[self.group[shuffled] == one], CELLS_OF_A_CONDITION)
         ]
         order = torch.randperm(len(runs)).tolist()
         for start in range(0, len(order), self.runs):
@@ -31,4 +34,7 @@ class OneConditionAfterTheOther(Sampler[list[int]]):
     def __len__(self) -> int:
         """How many batches."""
         sizes = torch.unique(self.group, return_counts=True)[1]
-        return -(-int((-(-sizes // CELLS_OF_A_CONDITION)).sum()) // self.runs)
+        num_runs = int(
+            sizes.div(CELLS_OF_A_CONDITION, rounding_mode="floor").sum() + (sizes % CELLS_OF_A_CONDITION > 0).sum()
+        )
+        return math.ceil(num_runs / self.runs)

@@ -44,8 +44,8 @@ def same_names(mine: Vocabulary, others: Vocabulary) -> None:
         if here != there:
             how = "in another order" if sorted(here) == sorted(there) else f"{len(here)} here, {len(there)} there"
             raise Refused(
-                f"the checkpoint was trained for other {kind} ({how}): {', '.join(there[:5])}, …, not {', '.join(here[:5])}, …; "
-                "train anew, or give the data that it was trained on"
+                f"the checkpoint was trained for other {kind} ({how}): {', '.join(there[:5])}, …, "
+                f"not {', '.join(here[:5])}, …; train anew, or give the data that it was trained on"
             )
     raise Refused("the checkpoint has another control label or separator of combinations")
 

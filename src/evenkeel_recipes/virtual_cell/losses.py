@@ -29,7 +29,7 @@ def library_times_share(logits: Tensor, log_library: Tensor) -> Tensor:
 
 
 def vae_terms(model: VirtualCell, batch: Batch, beta: float, mean_over_genes: bool) -> tuple[Tensor, Terms, Tensor]:  # noqa: FBT001  chosen by name in the configuration
-    """Loss of stage 1, its terms (means over cells, in nats), and the intrinsic latents drawn on the way [B, dim_int]."""
+    """Loss of stage 1, its terms (means over cells, in nats), and the intrinsic latents drawn on the way."""
     posterior = model.encode(batch.counts, batch.batch, batch.cell_type)
     z, z_tech = drawn(posterior.mean, posterior.log_var), drawn(posterior.tech_mean, posterior.tech_log_var)
     log_mean = model.log_mean(z, z_tech, batch.counts.sum(1, keepdim=True).log())

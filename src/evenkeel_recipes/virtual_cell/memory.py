@@ -34,8 +34,8 @@ class Estimate:
         """For people."""
         mb = [part / 1e6 for part in (self.total, self.so_far, self.parameters, self.training_step, self.generating)]
         return (
-            f"about {mb[0]:,.0f} MB will be needed: {mb[1]:,.0f} are held (program and cells), parameters and their moments "
-            f"{mb[2]:,.0f}, and {mb[3]:,.0f} for a training step or {mb[4]:,.0f} to generate"
+            f"about {mb[0]:,.0f} MB will be needed: {mb[1]:,.0f} are held (program and cells), "
+            f"parameters and their moments {mb[2]:,.0f}, and {mb[3]:,.0f} for a step or {mb[4]:,.0f} to generate cells"
         )
 
 

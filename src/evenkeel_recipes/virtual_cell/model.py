@@ -107,7 +107,11 @@ class Context(nn.Module):
         super().__init__()
         self.of_batch = nn.Embedding(sizes.n_batch, DIM_EMBEDDED)
         self.of_type = nn.Embedding(sizes.n_types, DIM_EMBEDDED)
-        self.of_place = nn.Sequential(nn.Linear(sizes.spatial_dim, DIM_SPATIAL), nn.SiLU(), nn.Linear(DIM_SPATIAL, DIM_SPATIAL)) if sizes.spatial_dim else None
+        self.of_place = (
+            nn.Sequential(nn.Linear(sizes.spatial_dim, DIM_SPATIAL), nn.SiLU(), nn.Linear(DIM_SPATIAL, DIM_SPATIAL))
+            if sizes.spatial_dim
+            else None
+        )
         self.width = 2 * DIM_EMBEDDED + (DIM_SPATIAL if sizes.spatial_dim else 0)
 
     def forward(self, batch: Tensor, cell_type: Tensor, spatial: Tensor | None) -> Tensor:
@@ -126,7 +130,11 @@ class Adapter(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         layers = [nn.Linear(sizes.n_features + DIM_EMBEDDED, DIM_ADAPTER, bias=False), nn.SiLU()]
-        layers += [nn.Linear(DIM_ADAPTER, DIM_ADAPTER, bias=False), nn.SiLU(), nn.Linear(DIM_ADAPTER, DIM_ADAPTER, bias=False)]
+        layers += [
+            nn.Linear(DIM_ADAPTER, DIM_ADAPTER, bias=False),
+            nn.SiLU(),
+            nn.Linear(DIM_ADAPTER, DIM_ADAPTER, bias=False),
+        ]
         self.g = nn.Sequential(*layers)
         self.gamma = nn.Parameter(torch.zeros(()))
 
@@ -152,7 +160,10 @@ class Field(nn.Module):
         self.adapter = Adapter(sizes)
         self.time = nn.Sequential(nn.Linear(1, DIM_TIME), nn.SiLU(), nn.Linear(DIM_TIME, DIM_TIME))
         self.trunk = nn.Sequential(
-            nn.Linear(sizes.dim_int + DIM_TIME + self.context.width, DIM_TRUNK), nn.SiLU(), nn.Linear(DIM_TRUNK, DIM_TRUNK), nn.SiLU()
+            nn.Linear(sizes.dim_int + DIM_TIME + self.context.width, DIM_TRUNK),
+            nn.SiLU(),
+            nn.Linear(DIM_TRUNK, DIM_TRUNK),
+            nn.SiLU(),
         )
         self.base = nn.Linear(DIM_TRUNK, sizes.dim_int)
         self.basis = nn.Linear(DIM_TRUNK, NUM_BASIS * sizes.dim_int)
@@ -208,7 +219,7 @@ class VirtualCell(nn.Module):
         return self.encoder(counts, batch, cell_type, self.parts)  # type: ignore[no-any-return]
 
     def log_mean(self, z: Tensor, z_tech: Tensor, log_library: Tensor, offset: Tensor | None = None) -> Tensor:
-        """Log of the expected counts [B, genes], for log library sizes [B, 1]; `offset` [genes] is added to the logits."""
+        """Log of the expected counts [B, genes], for log library sizes [B, 1]; logits move by `offset` [genes]."""
         logits = self.decoder(z, z_tech)
         return self.parts.log_mean(logits if offset is None else logits + offset, log_library)
 
@@ -219,7 +230,14 @@ class VirtualCell(nn.Module):
 
 
 def _trunk(n_in: int, width: int, dropout: float) -> nn.Sequential:
-    layers = [nn.Linear(n_in, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout)]
+    layers = [
+        nn.Linear(n_in, width),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    ]
     return nn.Sequential(*layers)
 
 
@@ -231,5 +249,3 @@ def drawn(mean: Tensor, log_var: Tensor) -> Tensor:
 def num_parameters(model: nn.Module) -> int:
     """How many numbers are trained."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-

@@ -1,4 +1,4 @@
-"""The functions of the recipe that can be exchanged one by one; `healthy.py` holds the right ones, `faults.py` others."""
+"""The functions of the recipe that can be exchanged; `healthy.py` holds the right ones, `faults.py` others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evenkeel_recipes.virtual_cell.conditions import Vocabulary
 if TYPE_CHECKING:
     from evenkeel_recipes.virtual_cell.data import Study
     from evenkeel_recipes.virtual_cell.flow_data import FlowBatch
-    from evenkeel_recipes.virtual_cell.model import Adapter, VirtualCell
+    from evenkeel_recipes.virtual_cell.model import Field, VirtualCell
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Parts:
         vae_loss: the terms of stage 1, means over cells, to its loss.
         code: codes [B, perturbations] as the flow is trained with.
         asked_code: the same, as it is sampled with.
-        coefficients: the adapter, codes and embedded types to what the basis fields are weighed with, before the head.
+        coefficients: codes and embedded types to [B, 64], of which a head makes the weights of the basis fields.
         posterior_mode: puts the encoder into the mode in which the latents of stage 2 are computed.
         flow_parameters: freezes what stage 2 must not move, and gives what it trains.
         latents: mean and log-variance of the latents [B, dim_int] that stage 2 flows to.
@@ -50,7 +50,7 @@ class Parts:
     vae_loss: Callable[[Tensor, Tensor], Tensor]
     code: Callable[[Tensor], Tensor]
     asked_code: Callable[[Tensor], Tensor]
-    coefficients: Callable[[Adapter, Tensor, Tensor], Tensor]
+    coefficients: Callable[[Field, Tensor, Tensor], Tensor]
     posterior_mode: Callable[[nn.Module], nn.Module]
     flow_parameters: Callable[[VirtualCell], list[nn.Parameter]]
     latents: Callable[[VirtualCell, Study, FlowBatch], tuple[Tensor, Tensor]]

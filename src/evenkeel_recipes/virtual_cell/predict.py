@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import anndata
@@ -41,18 +42,23 @@ def predict(config: PredictConfig) -> int:
     faults = settings_of(config.model).get("faults", [])
     sys.stderr.writelines(line + "\n" for line in banner(faults, FAULTS))
     trained, settings = read_trained(config.model, planted(HEALTHY, faults, FAULTS))
-    code = code_of(config, trained)
-    how = How(config.solver, config.n_steps, config.guidance, config.tech, str(settings["source"]), config.on_bad, config.library)
+    how = How(
+        config.solver,
+        config.n_steps,
+        config.guidance,
+        config.tech,
+        str(settings["source"]),
+        config.on_bad,
+        config.library,
+    )
     try:
-        pairs = [_pair(trained, code, kind, n, config, how) for kind, n in shares(config, trained) if n]
+        pairs = [_pair(trained, asked, how) for asked in asked_of(config, trained)]
     except ops.NonFiniteVelocity as error:
         sys.stderr.write(f"sampling of {config.perturbation} stopped: {error}\n")
         return STOPPED
     made = sum(len(pair.treated.counts) for pair in pairs)
     if made < config.n:
         sys.stdout.write(f"{config.n - made} of {config.n} cells were left out: their velocity was not finite\n")
-    if not made:
-        raise Refused("no cell is left: the velocity of every one was not finite; train anew")
     as_anndata(pairs, config, trained.vocabulary).write_h5ad(config.out)
     sys.stdout.write(f"{config.out}: {made} cells of {config.perturbation}, beside the same without it\n")
     for line in effect_lines(pairs, trained.vocabulary.genes):
@@ -75,8 +81,8 @@ def code_of(config: PredictConfig, trained: Trained) -> Tensor:
     return code
 
 
-def shares(config: PredictConfig, trained: Trained) -> list[tuple[int, int]]:
-    """Cell types with how many cells of each.
+def asked_of(config: PredictConfig, trained: Trained) -> list[Asked]:
+    """What to generate, one request for each cell type.
 
     Raises:
         Refused: a name that is none.
@@ -84,11 +90,14 @@ def shares(config: PredictConfig, trained: Trained) -> list[tuple[int, int]]:
     words = trained.vocabulary
     if config.n < 1:
         raise Refused(f"--n {config.n}: at least one cell has to be asked for")
+    code = code_of(config, trained)
+    batch = None if config.batch is None else _place(config.batch, words.batches, "batch")
     if config.cell_type is not None:
-        return [(_place(config.cell_type, words.cell_types, "cell type"), config.n)]
+        return [Asked(code, _place(config.cell_type, words.cell_types, "cell type"), config.n, batch, config.seed)]
     counted = torch.bincount(trained.bank.cell_type, minlength=len(words.cell_types)).double()
     ends = torch.round(counted.cumsum(0) / counted.sum() * config.n).long()
-    return list(enumerate(ends.diff(prepend=torch.zeros(1, dtype=torch.long)).tolist()))
+    numbers = ends.diff(prepend=torch.zeros(1, dtype=torch.long)).tolist()
+    return [Asked(code, kind, n, batch, config.seed) for kind, n in enumerate(numbers) if n]
 
 
 def as_anndata(pairs: Sequence[Pair], config: PredictConfig, words: Vocabulary) -> anndata.AnnData:
@@ -111,7 +120,12 @@ def as_anndata(pairs: Sequence[Pair], config: PredictConfig, words: Vocabulary) 
             "control_mean": _stacked(untreated, "mean"),
         },
         obsm={"latent": _stacked(treated, "z"), "control_latent": _stacked(untreated, "z")},
-        uns={"vocabulary_sha256": words.sha256, "seed": config.seed, "solver": config.solver, "n_steps": config.n_steps},
+        uns={
+            "vocabulary_sha256": words.sha256,
+            "seed": config.seed,
+            "solver": config.solver,
+            "n_steps": config.n_steps,
+        },
     )
 
 
@@ -122,17 +136,15 @@ def effect_lines(pairs: Sequence[Pair], genes: Sequence[str]) -> list[str]:
         return []
     mean, error = change.mean(0), change.std(0) / len(change) ** 0.5
     top = mean.abs().topk(min(SHOWN, len(mean))).indices.tolist()
-    head = f"effects on log1p counts per 10,000 lie between {float(mean.min()):.3f} and {float(mean.max()):.3f}; the largest:"
+    span = f"{float(mean.min()):.3f} and {float(mean.max()):.3f}"
+    head = f"effects on log1p counts per 10,000 lie between {span}; the largest, with Monte Carlo errors:"
     return [head, *(f"  {genes[gene]:<16} {float(mean[gene]):+.3f} ± {float(error[gene]):.3f}" for gene in top)]
 
 
-def _pair(trained: Trained, code: Tensor, kind: int, n: int, config: PredictConfig, how: How) -> Pair:
-    batch = None if config.batch is None else _place(config.batch, trained.vocabulary.batches, "batch")
-    treated, untreated = (
-        generate(trained, Asked(c, kind, n, batch, config.seed), how) for c in (code, torch.zeros_like(code))
-    )
+def _pair(trained: Trained, asked: Asked, how: How) -> Pair:
+    treated, untreated = (generate(trained, a, how) for a in (asked, replace(asked, code=torch.zeros_like(asked.code))))
     there, here = treated.start.row, untreated.start.row  # under --on-bad mask, cells may be missing on either side
-    return Pair(treated.take(torch.isin(there, here)), untreated.take(torch.isin(here, there)), kind)
+    return Pair(treated.take(torch.isin(there, here)), untreated.take(torch.isin(here, there)), asked.cell_type)
 
 
 def _place(name: str, names: Sequence[str], what: str) -> int:

@@ -48,7 +48,9 @@ def profiles_of(study: Study, rows: Rows) -> Profiles:
     """Profiles of the conditions that these cells make up."""
     n_types = len(study.vocabulary.cell_types)
     key, place = np.unique(study.treatment[rows] * n_types + study.cell_type[rows], return_inverse=True)
-    values = sparse.hstack([log_cp10k(study.counts[rows]), np.log(study.library[rows]).astype(np.float64)[:, None]], format="csr")
+    values = sparse.hstack(
+        [log_cp10k(study.counts[rows]), np.log(study.library[rows]).astype(np.float64)[:, None]], format="csr"
+    )
     member = sparse.csr_matrix((np.ones(len(rows)), (place, np.arange(len(rows)))), shape=(len(key), len(rows)))
     number = np.bincount(place).astype(np.float64)
     mean = np.asarray((member @ values).todense()) / number[:, None]

@@ -50,7 +50,9 @@ def read_progress(out: Path, progress: Progress) -> list[dict[str, object]]:
     try:
         progress.model.load_state_dict(_under("model.", kept.tensors))
     except RuntimeError as error:
-        raise Refused(f"{path} is of a model of other sizes; give the same options, or another --out: {error}") from error
+        raise Refused(
+            f"{path} is of a model of other sizes; give the same options, or another --out: {error}"
+        ) from error
     if progress.averaged is not None:
         progress.averaged.load_state_dict(_under("averaged.", kept.tensors))
     _put_back_optimizer(progress.optimizer, _under("optimizer.", kept.tensors))
@@ -58,7 +60,9 @@ def read_progress(out: Path, progress: Progress) -> list[dict[str, object]]:
     if not isinstance(steps, int):
         raise Refused(f"{path}: the number of steps is {steps!r}")
     progress.schedule.last_epoch = steps
-    for group, base, factor in zip(progress.optimizer.param_groups, progress.schedule.base_lrs, progress.schedule.lr_lambdas, strict=True):
+    for group, base, factor in zip(
+        progress.optimizer.param_groups, progress.schedule.base_lrs, progress.schedule.lr_lambdas, strict=True
+    ):
         group["lr"] = base * factor(steps)
     return list(kept.facts["history"])  # type: ignore[call-overload, no-any-return]  # as it was written
 

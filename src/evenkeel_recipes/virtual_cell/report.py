@@ -15,7 +15,11 @@ SHOWN = ("pearson_delta", "r2", "rmse", "energy_distance", "mmd", "de_overlap")
 
 
 def write_report(
-    path: Path, outcome: Outcome, judged: Sequence[Judged], history: Sequence[Mapping[str, object]], faults: Sequence[str]
+    path: Path,
+    outcome: Outcome,
+    judged: Sequence[Judged],
+    history: Sequence[Mapping[str, object]],
+    faults: Sequence[str],
 ) -> None:
     """Scores beside baselines, each held-out condition, and how the losses went."""
     sections = [Section("Scores", list(score_lines(outcome)))]

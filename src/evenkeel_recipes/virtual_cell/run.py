@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from evenkeel_recipes.kit.outcome import Outcome, peak_memory, score_lines, writ
 from evenkeel_recipes.kit.refusal import DONE, NO_SKILL, STOPPED
 from evenkeel_recipes.virtual_cell.anchor import fit_anchor
 from evenkeel_recipes.virtual_cell.config import DataConfig, RunConfig
-from evenkeel_recipes.virtual_cell.data import Study, read_study
+from evenkeel_recipes.virtual_cell.data import Study
 from evenkeel_recipes.virtual_cell.evaluate import Judged, Judging, judge, summary
 from evenkeel_recipes.virtual_cell.faults import FAULTS
 from evenkeel_recipes.virtual_cell.flow_data import posteriors
@@ -29,14 +30,16 @@ from evenkeel_recipes.virtual_cell.memory import estimate
 from evenkeel_recipes.virtual_cell.model import Sizes, VirtualCell, num_parameters
 from evenkeel_recipes.virtual_cell.parts import Parts
 from evenkeel_recipes.virtual_cell.profiles import profiles_of
+from evenkeel_recipes.virtual_cell.reading import read_study
 from evenkeel_recipes.virtual_cell.report import write_report
 from evenkeel_recipes.virtual_cell.sampling import Bank, How, begin, solver_error
 from evenkeel_recipes.virtual_cell.simulate import simulate
 from evenkeel_recipes.virtual_cell.split import EMBEDDED, Split, split_study, trained_perturbations, wanted_of
-from evenkeel_recipes.virtual_cell.stages import Material, flow_stage, joint_stage, vae_stage
+from evenkeel_recipes.virtual_cell.stages import flow_stage, joint_stage, vae_stage
 from evenkeel_recipes.virtual_cell.store import vocabulary_of, write_trained
 from evenkeel_recipes.virtual_cell.train import Running, run_stage
 from evenkeel_recipes.virtual_cell.virtual import Trained
+from evenkeel_recipes.virtual_cell.watching import Material
 
 LOG = logging.getLogger("virtual_cell")
 QUICK_EPOCHS = 2
@@ -56,7 +59,13 @@ def run(config: RunConfig) -> int:
         _forget(config.out)
     material = Material(study, split, config)
     model = model_of(material, parts)
-    LOG.info("%d cells, %d genes, %d parameters; %s", len(study), study.counts.shape[1], num_parameters(model), estimate(study, config, num_parameters(model)))
+    LOG.info(
+        "%d cells, %d genes, %d parameters; %s",
+        len(study),
+        study.counts.shape[1],
+        num_parameters(model),
+        estimate(study, config, num_parameters(model)),
+    )
     history = train(model, material)
     if config.stage == "vae":
         return _tell_vae(history, config, began)
@@ -76,7 +85,9 @@ def parts_of(config: RunConfig) -> Parts:
     """The recipe as configured, with the faults that were asked for, and a banner for these."""
     for line in banner(config.fault, FAULTS):
         sys.stderr.write(line + "\n")
-    chosen = dataclasses.replace(HEALTHY, encoder_input=log1p_cp10k) if config.encoder_input == "log1p_cp10k" else HEALTHY
+    chosen = (
+        dataclasses.replace(HEALTHY, encoder_input=log1p_cp10k) if config.encoder_input == "log1p_cp10k" else HEALTHY
+    )
     return planted(chosen, config.fault, FAULTS)
 
 
@@ -118,12 +129,17 @@ def model_of(material: Material, parts: Parts) -> VirtualCell:
     return model
 
 
+def policy_named(name: str) -> Literal["stop", "skip", "observe"]:
+    """A policy by its name; the command line has none but these."""
+    return "skip" if name == "skip" else "observe" if name == "observe" else "stop"
+
+
 def train(model: VirtualCell, material: Material) -> list[dict[str, object]]:
     """The stages that were asked for, each from where the one before it ended."""
     config = material.config
     running = Running(
-        out=config.out, seed=config.seed, policy=config.policy, clip=config.clip, weight_decay=config.weight_decay,
-        cosine=config.schedule == "cosine", bfloat16=config.precision == "bfloat16",
+        out=config.out, seed=config.seed, policy=policy_named(config.policy), clip=config.clip,
+        weight_decay=config.weight_decay, cosine=config.schedule == "cosine", bfloat16=config.precision == "bfloat16",
         listing_interval=config.nan_check_interval, resume=config.resume,
     )  # fmt: skip
     wanted = ORDER if config.stage == "all" else (config.stage,)
@@ -158,7 +174,13 @@ def trained_of(model: VirtualCell, material: Material) -> Trained:
     alike = np.eye(len(study.vocabulary.perturbations))
     if config.perturbation_features is not None:
         alike = 0.5 * alike + 0.5 * study.features.astype(np.float64) @ study.features.T
-    anchor = fit_anchor(profiles_of(study, learnt), study.codes.astype(np.float64), study.control, alike, len(study.vocabulary.cell_types))
+    anchor = fit_anchor(
+        profiles_of(study, learnt),
+        study.codes.astype(np.float64),
+        study.control,
+        alike,
+        len(study.vocabulary.cell_types),
+    )
     LOG.info("means rest on additive effects: %s", anchor.relations)
     return Trained(model, study.vocabulary, bank, anchor)
 
@@ -175,13 +197,14 @@ def evaluated(trained: Trained, material: Material, began: float) -> tuple[Outco
         "cells": sum(one.num_cells for one in judged),
         "kinds": {kind: sum(one.kind == kind for one in judged) for kind in sorted({one.kind for one in judged})},
         "undefined_below_noise": below,
+        "without_information": [one.name for one in judged if one.is_without_information],
         "flow_alone": dict(found.flow_alone),
         "split_halves": dict(found.halves),
         "solver_error_rms": _solver_error(trained, material, how),
         "faults": list(config.fault),
     }
     return Outcome(
-        headline="pearson_delta" if len(below) < len(judged) else "rmse",
+        headline="rmse" if found.model["pearson_delta"] is None else "pearson_delta",
         model=found.model, baselines=found.baselines, higher_is_better=found.higher_is_better, population=population,
         seconds=time.monotonic() - began, seed=config.seed, ceiling=found.ceiling,
     ), judged  # fmt: skip
@@ -201,25 +224,35 @@ def _told(outcome: Outcome, judged: Sequence[Judged], config: RunConfig) -> int:
     for one in judged:
         if one.is_below_noise:
             sys.stdout.write(f"{one.name}: undefined, below noise: two halves of its cells do not agree on an effect\n")
-        if one.kind in {"unseen_single", "combo_seen0"} and config.perturbation_features is None:
-            sys.stdout.write(f"{one.name}: no information: none of its perturbations was trained (--perturbation-features)\n")
-    sys.stdout.write(f"memory: the most at one time was {peak_memory() / 1e6:,.0f} MB; everything lies in {config.out}\n")
+        if one.is_without_information:
+            sys.stdout.write(
+                f"{one.name}: no information: none of its perturbations was trained (--perturbation-features)\n"
+            )
+    sys.stdout.write(
+        f"memory: the most at one time was {peak_memory() / 1e6:,.0f} MB; everything lies in {config.out}\n"
+    )
     skill = outcome.skill
     beaten = skill is not None and skill > 0
-    sys.stdout.write(f"verdict: {'better' if beaten else 'no better'} than the best baseline ({outcome.best_baseline}) in {outcome.headline}\n")
+    sys.stdout.write(
+        f"verdict: {'better' if beaten else 'no better'} than the best baseline ({outcome.best_baseline}) "
+        f"in {outcome.headline}\n"
+    )
     return NO_SKILL if config.require_skill and not beaten else DONE
 
 
 def _coverage(line: str, judged: Sequence[Judged]) -> str:
     name, _, kind = line.partition("=")[0].partition("@")
-    group = [one for one in judged if not kind or one.kind == kind]
+    informed = [one for one in judged if not one.is_without_information] or judged
+    group = [one for one in judged if one.kind == kind] if kind else informed
     return f"{sum(one.model[name] is not None for one in group)}/{len(group)}"
 
 
 def _tell_vae(history: Sequence[Mapping[str, object]], config: RunConfig, began: float) -> int:
-    last = history[-1]
-    nll, marginal = last["val_nll"], last["marginal_nll"]
-    outcome = Outcome("nll", {"nll": nll}, {"marginal": {"nll": marginal}}, {"nll": False}, {"stage": "vae"}, time.monotonic() - began, config.seed)  # type: ignore[dict-item]
+    nll, marginal = (float(str(history[-1][name])) for name in ("val_nll", "marginal_nll"))
+    outcome = Outcome(
+        headline="nll", model={"nll": nll}, baselines={"marginal": {"nll": marginal}}, higher_is_better={"nll": False},
+        population={"stage": "vae"}, seconds=time.monotonic() - began, seed=config.seed,
+    )  # fmt: skip
     write_metrics(config.out / "metrics.json", outcome)
     for line in score_lines(outcome):
         sys.stdout.write(line + "\n")

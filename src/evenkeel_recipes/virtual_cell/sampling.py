@@ -69,7 +69,8 @@ class Start:
     """Everything random about cells before they are treated; used again, it gives the same cells with another code.
 
     Attributes:
-        z: [n, dim_int]; z_tech: [n, dim_tech]; log_library: [n, 1]; row: [n], which cell it is, also after some were taken out.
+        z, z_tech, log_library: [n, dim_int], [n, dim_tech] and [n, 1].
+        row: [n], which cell it is, also after some were taken out.
     """
 
     z: Tensor
@@ -135,10 +136,12 @@ def solver_error(model: VirtualCell, start: Start, code: Tensor, how: How) -> fl
     velocity, times, solver = _problem(model, start, slice(0, CELLS_AT_ONCE), code, how)
     estimated = ops.integrate_with_estimate(velocity, start.z[:CELLS_AT_ONCE], times, solver)
     # The estimate is of the halved steps; without halving the error is 2**order times that.
-    return float(estimated.error.square().mean().sqrt()) * 2**solver.order
+    return float(estimated.error.square().mean().sqrt()) * float(2**solver.order)
 
 
-def _problem(model: VirtualCell, start: Start, some: slice, code: Tensor, how: How) -> tuple[ops.ode.Velocity, list[float], ops.Solver]:
+def _problem(
+    model: VirtualCell, start: Start, some: slice, code: Tensor, how: How
+) -> tuple[ops.ode.Velocity, list[float], ops.Solver]:
     solver, evaluations = SOLVERS[how.solver]
     if how.n_steps < evaluations:
         raise Refused(f"--n-steps {how.n_steps}: one step of {how.solver} takes {evaluations} evaluations")

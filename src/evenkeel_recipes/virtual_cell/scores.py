@@ -53,6 +53,7 @@ def scores(predicted: Seen, measured: Seen) -> Values:
     rmse = value_of(errors.rmse()[0])
     samples = TwoSamples.of(predicted.cells, measured.cells)
     scale = samples.median_distance()
+    has_scale = scale.is_defined and scale.value > 0
     return {
         "pearson_delta": value_of(Paired.of(predicted.effect, measured.effect).pearson()[0]),
         "spearman_delta": value_of(Spearman.of(predicted.effect, measured.effect).score()),
@@ -62,16 +63,16 @@ def scores(predicted: Seen, measured: Seen) -> Values:
         "mae": value_of(errors.mae()[0]),
         **_of_top_genes(predicted.effect, measured.effect),
         "energy_distance": value_of(samples.energy()),
-        "mmd": value_of(samples.mmd([b * scale.value for b in BANDWIDTHS])) if scale.is_defined and scale.value > 0 else None,
+        "mmd": value_of(samples.mmd([b * scale.value for b in BANDWIDTHS])) if has_scale else None,
     }
 
 
 def ceiling_of(metric: str, halves: float | None) -> float | None:
-    """What the truth itself would score against all measured cells, from what one half of them scores against the other.
+    """What the truth itself would score against all measured cells, from what halves of them score against one another.
 
     Each half has noise, all cells have half as much of it, and the truth has none. So a squared error between halves is
-    four times that of the truth, and a correlation of halves becomes the root of its full-size reliability (Spearman and
-    Brown, 1910). Distances of samples are 0 for the truth on average. None where halves say nothing about it.
+    four times that of the truth, and a correlation of halves becomes the root of its full-size reliability (Spearman
+    and Brown, 1910). Distances of samples are 0 for the truth on average. None where halves say nothing about it.
     """
     if halves is None:
         return None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from evenkeel_recipes.kit.refusal import Refused
-from evenkeel_recipes.virtual_cell.conditions import Treatment, Vocabulary, Wanted, parse_holdouts
+from evenkeel_recipes.virtual_cell.conditions import Wanted, parse_holdouts
 from evenkeel_recipes.virtual_cell.config import PRESETS
 from evenkeel_recipes.virtual_cell.data import Rows, Study
 
 LEAST_CELLS = 4  # of a held-out condition: two halves of two
 VALIDATION_SHARE = 0.1
-RANDOM_SHARE = 0.2
+RANDOM_SHARE = 0.25
 PRESET_SHARE = 0.3
 EMBEDDED = ("P1+P2", "P5+P6", "P3@T3")
 
@@ -145,21 +145,19 @@ def _half_of_controls(study: Study, rng: np.random.Generator) -> Rows:
 
 def _with_kinds(study: Study, held: Sequence[HeldOut], left: Rows) -> tuple[HeldOut, ...]:
     trained = trained_perturbations(study, left)
-    singles = {t.singles[0] for t in {study.treatments[row] for row in np.unique(study.treatment[left])} if len(t.singles) == 1}
     anywhere = set(np.unique(study.treatment[left]).tolist())
-    return tuple(
-        HeldOut(h.treatment, h.cell_type, h.cells, h.kind or _kind(study.treatments[h.treatment], singles,
-                h.treatment in anywhere, bool(trained[study.codes[h.treatment] != 0].all())))  # fmt: skip
-        for h in held
-    )
+    alone = {study.treatments[row].singles[0] for row in anywhere if len(study.treatments[row].singles) == 1}
 
+    def kind(one: HeldOut) -> str:
+        singles = study.treatments[one.treatment].singles
+        if one.treatment in anywhere:
+            return "leave_context"
+        if len(singles) > 1:
+            return f"combo_seen{sum(single in alone for single in singles)}"
+        is_known = bool(trained[study.codes[one.treatment] != 0].all())
+        return "single_in_combinations" if is_known else "unseen_single"
 
-def _kind(treatment: Treatment, singles: set[str], elsewhere: bool, trained: bool) -> str:  # noqa: FBT001  two facts
-    if elsewhere:
-        return "leave_context"
-    if len(treatment.singles) == 1:
-        return "single_in_combinations" if trained else "unseen_single"
-    return f"combo_seen{sum(single in singles for single in treatment.singles)}"
+    return tuple(replace(one, kind=one.kind or kind(one)) for one in held)
 
 
 def _refuse_unusable(study: Study, split: Split) -> None:
@@ -172,8 +170,10 @@ def _refuse_unusable(study: Study, split: Split) -> None:
                 f"{name} has {len(held.cells)} cells; at least {LEAST_CELLS} are needed to judge by (two halves of two)"
             )
         if len(controls) < LEAST_CELLS // 2:
-            raise Refused(f"{name}: {words.cell_types[held.cell_type]} has {len(controls)} control cells to judge by after "
-                          "halving; 2 at least are needed in each half")  # fmt: skip
+            raise Refused(
+                f"{name}: {words.cell_types[held.cell_type]} has {len(controls)} control cells to judge by after "
+                "halving; 2 at least are needed in each half"
+            )
     if not len(split.train):
         raise Refused("no cell is left to train on; hold out fewer treatments")
     if not (study.treatment[split.train] != study.control).any():
@@ -182,8 +182,3 @@ def _refuse_unusable(study: Study, split: Split) -> None:
 
 def _names(study: Study) -> str:
     return ", ".join(map(study.vocabulary.name, study.treatments))
-
-
-def words_of(vocabulary: Vocabulary, study: Study, held: HeldOut) -> str:
-    """`A+B@type`."""
-    return f"{vocabulary.name(study.treatments[held.treatment])}@{vocabulary.cell_types[held.cell_type]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,37 +10,23 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
-from evenkeel import ops
-from evenkeel.metrics import TwoSamples
 from evenkeel_recipes.virtual_cell.config import RunConfig
-from evenkeel_recipes.virtual_cell.data import Batch, CellBatches, Study, pieces, whole
-from evenkeel_recipes.virtual_cell.flow_data import (
-    FlowBatch,
-    FlowBatches,
-    Pairing,
-    partners,
-    posteriors,
-    starts_of,
-    stds_of_conditions,
-)
+from evenkeel_recipes.virtual_cell.data import Batch, CellBatches, Rows, whole
+from evenkeel_recipes.virtual_cell.flow_data import FlowBatch, FlowBatches, Pairing, partners, posteriors, starts_of
 from evenkeel_recipes.virtual_cell.grouped import OneConditionAfterTheOther
-from evenkeel_recipes.virtual_cell.losses import DISTANCES, distances_of_conditions, floor_of, flow_loss, vae_terms
-from evenkeel_recipes.virtual_cell.model import Posterior, VirtualCell, drawn
-from evenkeel_recipes.virtual_cell.split import Split
+from evenkeel_recipes.virtual_cell.losses import DISTANCES, distances_of_conditions, flow_loss, vae_terms
+from evenkeel_recipes.virtual_cell.model import VirtualCell, drawn
 from evenkeel_recipes.virtual_cell.train import Stage
-
-FIXED = 20_011  # seed of the noise that validation losses are computed with, in every epoch the same
-SHORT_SOLUTION = 4  # midpoint steps of the solution that a distance is taken at the end of
-VALIDATION_CELLS = 512
-
-
-@dataclass(frozen=True)
-class Material:
-    """What all stages share: the cells, who trains, and the choices."""
-
-    study: Study
-    split: Split
-    config: RunConfig
+from evenkeel_recipes.virtual_cell.watching import (
+    FIXED,
+    VALIDATION_CELLS,
+    Material,
+    ended,
+    flow_bounds,
+    flow_validation,
+    marginal_nll,
+    vae_validation,
+)
 
 
 def vae_stage(model: VirtualCell, material: Material) -> Stage:
@@ -60,10 +45,12 @@ def vae_stage(model: VirtualCell, material: Material) -> Stage:
         return value, terms
 
     def validation() -> Mapping[str, float]:
-        return _vae_validation(model, material)
+        return vae_validation(model, material)
 
-    return Stage("vae", config.epochs_vae, config.lr_vae, parameters, batches, _count(split.train, config), loss, validation,
-                 constants={"marginal_nll": marginal_nll(material)})  # type: ignore[arg-type]  # fmt: skip
+    return Stage(
+        "vae", config.epochs_vae, config.lr_vae, parameters, batches, _count(split.train, config), loss, validation,
+        constants={"marginal_nll": marginal_nll(material)},
+    )  # fmt: skip
 
 
 def flow_stage(model: VirtualCell, material: Material) -> Stage:
@@ -72,16 +59,20 @@ def flow_stage(model: VirtualCell, material: Material) -> Stage:
     latents = posteriors(model, study, np.arange(len(study)))
     parameters = model.parts.flow_parameters(model)
     controls = split.train[study.treatment[split.train] == study.control]
-    pairing = Pairing(config.source, config.coupling == "ot")
+    pairing = Pairing(config.source, config.coupling == "ot", study, latents, controls)
 
-    def dataset(rows: np.ndarray[tuple[int], np.dtype[np.int64]], seed: int) -> FlowBatches:
-        starts = starts_of(pairing, study, latents, rows, controls, np.random.default_rng(seed))
+    def dataset(rows: Rows, seed: int) -> FlowBatches:
+        starts = starts_of(pairing, rows, np.random.default_rng(seed))
         return FlowBatches(study, latents, rows, starts)
 
     def batches(epoch: int) -> DataLoader[FlowBatch]:
         cells = dataset(split.train, config.seed * 7919 + epoch)
         if config.lambda_dist:
-            return DataLoader(cells, batch_sampler=OneConditionAfterTheOther(cells.group[cells.rows], config.batch_size), collate_fn=whole)
+            return DataLoader(
+                cells,
+                batch_sampler=OneConditionAfterTheOther(cells.group[cells.rows], config.batch_size),
+                collate_fn=whole,
+            )
         return _loader(cells, config.batch_size)
 
     def loss(batch: FlowBatch, _epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -89,9 +80,11 @@ def flow_stage(model: VirtualCell, material: Material) -> Stage:
 
     averaged = AveragedModel(model.field, multi_avg_fn=_ema(config.ema))
     watched = dataset(split.validation[:VALIDATION_CELLS], FIXED)
-    return Stage("flow", config.epochs_flow, config.lr_flow, parameters, batches, _count(split.train, config), loss,  # type: ignore[arg-type]
-                  lambda: _flow_validation(model, watched), averaged,
-                  constants=flow_bounds(material, latents, controls), patience=config.patience, score="val_energy")  # fmt: skip
+    return Stage(
+        "flow", config.epochs_flow, config.lr_flow, parameters, batches, _count(split.train, config), loss,
+        lambda: flow_validation(model, watched), averaged,
+        constants=flow_bounds(material, latents, controls), patience=config.patience, score="val_energy",
+    )  # fmt: skip
 
 
 def flow_terms(model: VirtualCell, batch: FlowBatch, material: Material) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -102,7 +95,7 @@ def flow_terms(model: VirtualCell, batch: FlowBatch, material: Material) -> tupl
     regression = flow_loss(model, start, end, batch.code, batch.context)
     if not config.lambda_dist:
         return regression, {"flow": regression}
-    aimed = model.parts.distance_target(_ended(model, start, batch), end)
+    aimed = model.parts.distance_target(ended(model, start, batch), end)
     distance, number = distances_of_conditions(*aimed, batch.group, DISTANCES[config.distance])
     if distance is None:  # no condition of this batch has 8 cells; the history counts how often
         return regression, {"flow": regression, "distance": torch.zeros(()), "conditions": torch.zeros(())}
@@ -116,23 +109,27 @@ def joint_stage(model: VirtualCell, material: Material) -> Stage:
     latents = posteriors(model, study, np.arange(len(study)))
     model.requires_grad_(requires_grad=True)
     controls = split.train[study.treatment[split.train] == study.control]
-    pairing = Pairing("control", config.coupling == "ot")
+    pairing = Pairing("control", config.coupling == "ot", study, latents, controls)
     cells = CellBatches(study)
 
     def batches(epoch: int) -> DataLoader[tuple[Batch, Batch]]:
         model.train()
         rng = np.random.default_rng(config.seed * 7919 + epoch)
-        return _loader(Pairs(cells, split.train, partners(pairing, study, latents, split.train, controls, rng)), config.batch_size)
+        return _loader(Pairs(cells, split.train, partners(pairing, split.train, rng)), config.batch_size)
 
     def loss(batch: tuple[Batch, Batch], _epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         return joint_terms(model, batch, config)
 
     averaged = AveragedModel(model.field, multi_avg_fn=_ema(config.ema))
-    return Stage("joint", config.epochs_joint, config.lr_joint, list(model.parameters()), batches, _count(split.train, config),  # type: ignore[arg-type]
-                 loss, lambda: _vae_validation(model, material), averaged)  # fmt: skip
+    return Stage(
+        "joint", config.epochs_joint, config.lr_joint, list(model.parameters()), batches, _count(split.train, config),
+        loss, lambda: vae_validation(model, material), averaged,
+    )  # fmt: skip
 
 
-def joint_terms(model: VirtualCell, batch: tuple[Batch, Batch], config: RunConfig) -> tuple[Tensor, Mapping[str, Tensor]]:
+def joint_terms(
+    model: VirtualCell, batch: tuple[Batch, Batch], config: RunConfig
+) -> tuple[Tensor, Mapping[str, Tensor]]:
     """Loss of stage 3 and its terms; the end of the flow is the very latent that the decoder got, with its gradient."""
     cell, partner = batch
     evidence, terms, end = vae_terms(model, cell, config.beta, config.nll_reduction == "mean_gene")
@@ -149,7 +146,12 @@ def joint_terms(model: VirtualCell, batch: tuple[Batch, Batch], config: RunConfi
 class Pairs(Dataset[tuple[Batch, Batch]]):
     """Cells with a control cell each."""
 
-    def __init__(self, cells: CellBatches, rows: np.ndarray[tuple[int], np.dtype[np.int64]], partner: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    def __init__(
+        self,
+        cells: CellBatches,
+        rows: Rows,
+        partner: Rows,
+    ) -> None:
         self.cells, self.rows, self.partner = cells, rows, partner
 
     def __len__(self) -> int:
@@ -158,81 +160,16 @@ class Pairs(Dataset[tuple[Batch, Batch]]):
 
     def __getitems__(self, places: list[int]) -> tuple[Batch, Batch]:
         """The pairs in these places."""
-        return self.cells.__getitems__(self.rows[places].tolist()), self.cells.__getitems__(self.partner[places].tolist())
-
-
-def marginal_nll(material: Material) -> float:
-    """Negative log-likelihood of a validation cell where each gene has one share and one theta for all cells.
-
-    What a VAE has to be better than. Theta by moments.
-    """
-    study, split = material.study, material.split
-    train, library = study.counts[split.train], study.library[split.train]
-    share = np.asarray(train.sum(0)).ravel() + 0.5
-    share = share / share.sum()
-    mean = library.mean() * share
-    squares = np.asarray(train.multiply(train).sum(0)).ravel() / len(library)
-    over = np.maximum(squares - (library**2).mean() * share**2 - mean, 1e-4 * mean**2)
-    log_theta = torch.from_numpy(np.log((library**2).mean() * share**2 / over)).float()
-    found = []
-    for batch in pieces(study, split.validation):
-        log_mean = batch.counts.sum(1, keepdim=True).log() + torch.from_numpy(np.log(share)).float()
-        found.append(-ops.negative_binomial_log_prob(batch.counts, log_mean, log_theta).sum(1))
-    total = torch.cat(found).mean()
-    return float(total) / (study.counts.shape[1] if material.config.nll_reduction == "mean_gene" else 1)
-
-
-def flow_bounds(material: Material, latents: Posterior, controls: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Mapping[str, float | None]:
-    """Between what the loss of stage 2 can lie: its floor for unmatched pairs, and what a field of zeros scores."""
-    study, split = material.study, material.split
-    ends = stds_of_conditions(study, split.train, latents)
-    if material.config.source == "noise":
-        return {"floor": floor_of(torch.ones_like(ends), ends), "zero_field": 1 + float(latents.mean[split.train].square().mean() + latents.log_var[split.train].exp().mean())}
-    start = stds_of_conditions(study, controls, latents).mean(0)
-    return {"floor": floor_of(start, ends)}
-
-
-def _vae_validation(model: VirtualCell, material: Material) -> Mapping[str, float]:
-    model.eval()
-    config, rows = material.config, material.split.validation[:VALIDATION_CELLS]
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(FIXED)
-        found = [(len(batch.row), *vae_terms(model, batch, config.beta, config.nll_reduction == "mean_gene")[:2]) for batch in pieces(material.study, rows)]
-    n = sum(size for size, _, _ in found)
-    return {
-        "val_loss": sum(size * float(value) for size, value, _ in found) / n,
-        "val_nll": sum(size * float(terms["nll"]) for size, _, terms in found) / n,
-    }
-
-
-def _flow_validation(model: VirtualCell, watched: FlowBatches) -> Mapping[str, float]:
-    """The same quantity as in training, on other cells with noise that never changes; and the distance of samples."""
-    batch = watched.__getitems__(range(len(watched)))
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(FIXED)
-        start, end = drawn(batch.start_mean, batch.start_log_var), drawn(batch.mean, batch.log_var)
-        value = float(flow_loss(model, start, end, batch.code, batch.context))
-        distance = TwoSamples.of(_ended(model, start, batch), end).energy().value
-        still = float((end - start).square().mean())
-    return {"val_loss": value, "val_energy": distance, "val_zero_field": still}
-
-
-def _ended(model: VirtualCell, start: Tensor, batch: FlowBatch) -> Tensor:
-    """Where a short solution ends, with its gradient."""
-    alpha = model.field.effect(model.parts.code(batch.code), batch.cell_type, model.parts)
-    context = model.field.context(*batch.context)
-
-    def velocity(z: Tensor, time: float) -> Tensor:
-        return model.field(z, torch.full((len(z), 1), time), alpha, context, model.parts)  # type: ignore[no-any-return]
-
-    return ops.integrate(velocity, start, [step / SHORT_SOLUTION for step in range(SHORT_SOLUTION + 1)], ops.MIDPOINT)
+        return self.cells.__getitems__(self.rows[places].tolist()), self.cells.__getitems__(
+            self.partner[places].tolist()
+        )
 
 
 def _beta(config: RunConfig, epoch: int) -> float:
     return config.beta * min(1.0, (epoch + 1) / (config.beta_warmup + 1))
 
 
-def _count(rows: np.ndarray[tuple[int], np.dtype[np.int64]], config: RunConfig) -> int:
+def _count(rows: Rows, config: RunConfig) -> int:
     return -(-len(rows) // config.batch_size)
 
 
@@ -245,6 +182,6 @@ def _ema(decay: float) -> Callable[..., None]:
 
     def update(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
         now = min(decay, (1 + int(num_averaged)) / (10 + int(num_averaged)))
-        torch._foreach_lerp_(averaged, current, 1 - now)  # noqa: SLF001  what torch's own averages use
+        torch._foreach_lerp_(averaged, current, 1 - now)
 
     return update

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evenkeel_recipes.kit.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from evenkeel_recipes.kit.refusal import Refused
-from evenkeel_recipes.virtual_cell.anchor import Anchor, Design, Relations
+from evenkeel_recipes.virtual_cell.anchor import Anchor, Design, Likeness, Relations
 from evenkeel_recipes.virtual_cell.conditions import Vocabulary
 from evenkeel_recipes.virtual_cell.model import Posterior, Sizes, VirtualCell
 from evenkeel_recipes.virtual_cell.parts import Parts
@@ -72,21 +72,37 @@ def settings_of(out: Path) -> Mapping[str, Any]:
 
 def vocabulary_of(facts: Mapping[str, Any]) -> Vocabulary:
     """A vocabulary as JSON holds it."""
-    return Vocabulary(**{key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()})
+    names: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+    return Vocabulary(**names)
 
 
 def _arrays(anchor: Anchor) -> dict[str, np.ndarray[Any, Any]]:
     # A type without controls is infinitely far from all others; a checkpoint holds finite numbers only.
-    distance = np.where(np.isfinite(anchor.distance), anchor.distance, -1.0)
-    return {"code": anchor.design.code, "cell_type": anchor.design.cell_type, "mean": anchor.mean, "number": anchor.number,
-            "variance": anchor.variance, "alike": anchor.alike, "distance": distance, "weights": anchor.weights}  # fmt: skip
+    distance = np.where(np.isfinite(anchor.likeness.distance), anchor.likeness.distance, -1.0)
+    return {
+        "code": anchor.design.code,
+        "cell_type": anchor.design.cell_type,
+        "mean": anchor.mean,
+        "number": anchor.number,
+        "variance": anchor.variance,
+        "alike": anchor.likeness.perturbations,
+        "distance": distance,
+        "weights": anchor.weights,
+    }
 
 
 def _anchor(tensors: Mapping[str, Tensor], relations: Mapping[str, Any]) -> Anchor:
     a = {name: tensor.numpy() for name, tensor in tensors.items()}
     distance = np.where(a["distance"] < 0, np.inf, a["distance"])
-    design = Design(a["code"], a["cell_type"])
-    return Anchor(design, a["mean"], a["number"], a["variance"], a["alike"], distance, Relations(**relations), a["weights"])
+    return Anchor(
+        design=Design(a["code"], a["cell_type"]),
+        mean=a["mean"],
+        number=a["number"],
+        variance=a["variance"],
+        likeness=Likeness(a["alike"], distance),
+        relations=Relations(**relations),
+        weights=a["weights"],
+    )
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,9 +40,9 @@ class Stage:
     epochs: int
     lr: float
     parameters: list[nn.Parameter]
-    batches: Callable[[int], Iterable[tuple[Tensor, ...]]]
+    batches: Callable[[int], Iterable[Any]]
     num_batches: int
-    loss: Callable[[tuple[Tensor, ...], int], tuple[Tensor, Mapping[str, Tensor]]]
+    loss: Callable[[Any, int], tuple[Tensor, Mapping[str, Tensor]]]
     validation: Callable[[], Mapping[str, float]]
     averaged: AveragedModel | None = None
     constants: Mapping[str, float | None] = field(default_factory=dict)
@@ -60,7 +61,7 @@ class Running:
 
     out: Path
     seed: int
-    policy: str
+    policy: Literal["stop", "skip", "observe"]
     clip: float
     weight_decay: float
     cosine: bool
@@ -69,25 +70,37 @@ class Running:
     resume: bool
 
 
+@dataclass(frozen=True)
+class Loop:
+    """One stage while it runs."""
+
+    stage: Stage
+    model: VirtualCell
+    running: Running
+    guard: evenkeel.Guard
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+
+
 def run_stage(stage: Stage, model: VirtualCell, running: Running) -> list[dict[str, object]]:
     """Train one stage to its end; gives a record an epoch.
 
     Raises:
         evenkeel.TrainingStopped: a loss, gradient or parameter was not finite; `out/evenkeel` tells why.
     """
-    parts = model.parts
-    optimizer = torch.optim.AdamW(stage.parameters, lr=parts.learning_rate(stage.lr), weight_decay=running.weight_decay)
-    total = max(1, stage.epochs * stage.num_batches)
-    schedule = LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / total))) if running.cosine else 1.0)
+    lr = model.parts.learning_rate(stage.lr)
+    optimizer = torch.optim.AdamW(stage.parameters, lr=lr, weight_decay=running.weight_decay)
+    schedule = LambdaLR(optimizer, _cosine(stage.epochs * stage.num_batches) if running.cosine else _constant)
     progress = Progress(stage.name, model, optimizer, schedule, stage.averaged)
     history = read_progress(running.out, progress) if running.resume else []
-    guard = evenkeel.Guard(model, optimizer, policy=running.policy, out=_fresh(running.out / "evenkeel" / stage.name))  # type: ignore[arg-type]
+    guard = evenkeel.Guard(model, optimizer, policy=running.policy, out=_fresh(running.out / "evenkeel" / stage.name))
+    loop = Loop(stage, model, running, guard, optimizer, schedule)
     for epoch in range(len(history), stage.epochs):
         if _is_over(history, stage):
             LOG.info("%s: no better %s for %d epochs; the stage ends", stage.name, stage.score, stage.patience)
             break
         torch.manual_seed(_seed(running.seed, stage.name, epoch))
-        record = _epoch(stage, model, running, guard, optimizer, schedule, epoch)
+        record = _epoch(loop, epoch)
         history.append(record)
         write_progress(running.out, progress, history)
         _tell(running.out, record)
@@ -95,39 +108,64 @@ def run_stage(stage: Stage, model: VirtualCell, running: Running) -> list[dict[s
     return history
 
 
-def _epoch(  # noqa: PLR0913  what a loop needs
-    stage: Stage, model: VirtualCell, running: Running, guard: evenkeel.Guard, optimizer: torch.optim.Optimizer,
-    schedule: LambdaLR, epoch: int,
-) -> dict[str, object]:  # fmt: skip
-    began = time.monotonic()
-    losses, norms, terms = [], [], []
-    for batch in guard.batches(stage.batches(epoch)):
-        with torch.autocast("cpu", torch.bfloat16, enabled=running.bfloat16):
-            loss, named = stage.loss(batch, epoch)
-        norm = model.parts.update(loss, optimizer, stage.parameters, running.clip)
-        schedule.step()
+def _epoch(loop: Loop, epoch: int) -> dict[str, object]:
+    stage, model, clip = loop.stage, loop.model, loop.running.clip
+    began, seen = time.monotonic(), Seen()
+    for batch in loop.guard.batches(stage.batches(epoch)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=loop.running.bfloat16):
+            loss, terms = stage.loss(batch, epoch)
+        norm = model.parts.update(loss, loop.optimizer, stage.parameters, clip)
+        loop.schedule.step()
         if stage.averaged is not None:
             stage.averaged.update_parameters(model.field)
-        losses.append(loss.detach())
-        norms.append(norm.detach())
-        terms.append(torch.stack([value.detach() for value in named.values()]))
-        if len(losses) % running.listing_interval == 0:
+        seen.note(loss, norm, terms)
+        if len(seen.losses) % loop.running.listing_interval == 0:
             _list_large(model, stage.name, epoch)
-    norm_of_steps = torch.stack(norms)
     return {
         "stage": stage.name,
         "epoch": epoch,
-        "train_loss": _finite(torch.stack(losses).mean()),
-        **{name: _finite(value) for name, value in zip(named, torch.stack(terms).mean(0), strict=True)},
+        **seen.means(clip),
         **stage.validation(),
         **stage.constants,
-        "grad_norm": _finite(norm_of_steps.mean()),
-        "clipped": float((norm_of_steps > running.clip).float().mean()),
-        "steps": len(losses),
-        "nan_step": None if guard.incident is None else guard.incident.step,
-        "lr": optimizer.param_groups[0]["lr"],
+        "nan_step": None if loop.guard.incident is None else loop.guard.incident.case.step,
+        "lr": loop.optimizer.param_groups[0]["lr"],
         "seconds": round(time.monotonic() - began, 3),
     }
+
+
+@dataclass
+class Seen:
+    """What the steps of an epoch came to."""
+
+    losses: list[Tensor] = field(default_factory=list)
+    norms: list[Tensor] = field(default_factory=list)
+    terms: list[Mapping[str, Tensor]] = field(default_factory=list)
+
+    def note(self, loss: Tensor, norm: Tensor, terms: Mapping[str, Tensor]) -> None:
+        """Add a step."""
+        self.losses.append(loss.detach())
+        self.norms.append(norm.detach())
+        self.terms.append({name: value.detach() for name, value in terms.items()})
+
+    def means(self, clip: float) -> Mapping[str, float | int | None]:
+        """Means over the steps, each term by its name."""
+        names = self.terms[0] if self.terms else ()
+        norms = torch.stack(self.norms)
+        return {
+            "train_loss": _finite(torch.stack(self.losses).mean()),
+            **{name: _finite(torch.stack([terms[name] for terms in self.terms]).mean()) for name in names},
+            "grad_norm": _finite(norms.mean()),
+            "clipped": float((norms > clip).float().mean()),
+            "steps": len(self.losses),
+        }
+
+
+def _cosine(total: int) -> Callable[[int], float]:
+    return lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, total))))
+
+
+def _constant(_step: int) -> float:
+    return 1.0
 
 
 def _list_large(model: VirtualCell, stage: str, epoch: int) -> None:
@@ -135,12 +173,18 @@ def _list_large(model: VirtualCell, stage: str, epoch: int) -> None:
         return
     for name, parameter in model.named_parameters():
         if parameter.grad is not None and float(parameter.grad.abs().max()) > LARGE_GRADIENT:
-            LOG.debug("%s, epoch %d: gradient of %s reaches %.3g", stage, epoch, name, float(parameter.grad.abs().max()))
+            LOG.debug(
+                "%s, epoch %d: gradient of %s reaches %.3g", stage, epoch, name, float(parameter.grad.abs().max())
+            )
 
 
 def _is_over(history: list[dict[str, object]], stage: Stage) -> bool:
     scores = [float(value) for record in history if isinstance(value := record.get(stage.score), float)]
-    return bool(stage.patience) and len(scores) > stage.patience and min(scores[-stage.patience :]) >= min(scores[: -stage.patience])
+    return (
+        bool(stage.patience)
+        and len(scores) > stage.patience
+        and min(scores[-stage.patience :]) >= min(scores[: -stage.patience])
+    )
 
 
 def _tell(out: Path, record: Mapping[str, object]) -> None:

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenkeel_recipes.kit.refusal import Refused
 from evenkeel_recipes.virtual_cell.anchor import Anchor, Design
 from evenkeel_recipes.virtual_cell.calibrate import offsets
 from evenkeel_recipes.virtual_cell.conditions import Vocabulary
 from evenkeel_recipes.virtual_cell.model import VirtualCell
 from evenkeel_recipes.virtual_cell.sampling import Bank, How, Start, begin, flowed, log_means, sampled
 
-NUMBERS = 4_000_000  # cells times genes that a mean is taken over
+NUMBERS = 2_000_000  # cells times genes that a mean is taken over
 LEAST_CELLS, MOST_CELLS = 1000, 4000
 
 
@@ -58,36 +59,50 @@ class Cells:
 
 
 def generate(trained: Trained, asked: Asked, how: How) -> Cells:
-    """Cells of a condition. With the same seed and another code they are the same cells, treated otherwise."""
-    model = trained.model
-    start, z = _flowed(trained, asked, asked.n, how)
-    shift, offset = moved(trained, asked, how)
-    log_mean = log_means(model, z, start, shift, offset)
-    return Cells(log_mean.exp(), sampled(model, log_mean, start.batch, asked.seed + 1), z, start)
+    """Cells of a condition. With the same seed and another code they are the same cells, treated otherwise.
+
+    Raises:
+        Refused: no cell came to an end (of those that did not, `how.on_bad` says what becomes).
+        ops.NonFiniteVelocity: some did not, and that is to stop.
+    """
+    return cells_from(trained, asked, *latents_of(trained, asked, how))
 
 
-def moved(trained: Trained, asked: Asked, how: How) -> tuple[float, Tensor | None]:
-    """By how much log libraries move, and the offset of the logits [genes], that the anchor asks for."""
-    if trained.anchor is None:
-        return 0.0, None
-    model, code = trained.model, asked.code.double().numpy()
-    wanted = Design(np.stack([code, np.zeros_like(code)]), np.array([asked.cell_type] * 2))
-    treated, untreated = trained.anchor.predict(wanted)
-    shift = float(treated[-1] - untreated[-1])
-    start, z = _flowed(trained, asked, cells_for_means(len(trained.vocabulary.genes)), how)
-    log_mean = log_means(model, z, start, shift, None)
-    target = torch.from_numpy(treated[:-1]).float()
-    return shift, offsets(log_mean, model.decoder.log_theta(start.batch).detach(), target, asked.seed + 2)
-
-
-def _flowed(trained: Trained, asked: Asked, n: int, how: How) -> tuple[Start, Tensor]:
-    """Cells as they begin and where their latents end; those that came to no end are left out, if that is asked for."""
+def latents_of(trained: Trained, asked: Asked, how: How) -> tuple[Start, Tensor]:
+    """Cells as they begin, and where their latents end: those asked for, and more where a mean needs them."""
+    n = max(asked.n, cells_for_means(len(trained.vocabulary.genes)))
     picker = torch.Generator().manual_seed(asked.seed)
     start = begin(trained.bank, trained.bank.pick(asked.cell_type, asked.batch, n, picker), how, asked.seed)
     z = flowed(trained.model, start, asked.code, how)
     good = z.isfinite().all(1)
+    if not bool(good.any()):
+        raise Refused("no cell is left: the velocity of every cell was not finite; train anew")
     return (start, z) if bool(good.all()) else (start.take(good), z[good])
 
+
+def cells_from(trained: Trained, asked: Asked, start: Start, z: Tensor) -> Cells:
+    """The first of these cells, decoded, with the means that the anchor asks for, and drawn."""
+    model = trained.model
+    shift, offset = _moved(trained, asked, start, z)
+    chosen = start.row < asked.n
+    start, z = start.take(chosen), z[chosen]
+    log_mean = log_means(model, z, start, shift, offset)
+    return Cells(log_mean.exp(), sampled(model, log_mean, start.batch, asked.seed + 1), z, start)
+
+
+def _moved(trained: Trained, asked: Asked, start: Start, z: Tensor) -> tuple[float, Tensor | None]:
+    """By how much log libraries move, and the offset of the logits [genes], that the anchor asks for."""
+    if trained.anchor is None:
+        return 0.0, None
+    code = asked.code.double().numpy()
+    wanted = Design(np.stack([code, np.zeros_like(code)]), np.array([asked.cell_type] * 2))
+    treated, untreated = trained.anchor.predict(wanted)
+    shift = float(treated[-1] - untreated[-1])
+    some = torch.arange(len(z)) < cells_for_means(len(trained.vocabulary.genes))
+    begun = start.take(some)
+    log_mean = log_means(trained.model, z[some], begun, shift, None)
+    target = torch.from_numpy(treated[:-1]).float()
+    return shift, offsets(log_mean, trained.model.decoder.log_theta(begun.batch).detach(), target, asked.seed + 2)
 
 
 def cells_for_means(n_genes: int) -> int:
