@@ -15,7 +15,7 @@ Start = Callable[..., Any]  # starts a program; see conftest
 SAME = "the same failure, the same to the bit"
 TARGETS = {"trainer": ("-m", "trainer.train")}
 SLOW = {"compiled"}  # inductor calls a C++ compiler
-ALWAYS = {"accumulation", "amp_unscale_clip", "array_slices", "batchnorm_dropout", "gan_generator", "scheduler"}
+ALWAYS = {"accumulation", "amp_unscale_clip", "array_slices"}
 # From the start of the program, because its state alone does not make the step.
 FROM_START = {
     "array_slices": "the step did not come again in the process that met it",

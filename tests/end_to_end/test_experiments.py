@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tables import rows
 
 Start = Callable[..., Any]
 Project = Callable[..., Path]
@@ -181,6 +182,9 @@ def test_failure_that_comes_and_goes(
     assert "healthy each time" in " ".join([told["cause"]["text"], *told["cause"]["evidence"]])
 
 
+KINDS = ("gan_generator", "accumulation", "lbfgs", "manual_sgd", "amp_unscale_clip")
+
+
 def test_nothing_is_tried_when_nobody_wants_it(supervised: Start, project: Project, tmp_path: Path) -> None:
     """`--no-experiments`: one replay, no child."""
     told = tried(supervised, project, tmp_path, IN_LOADER)
@@ -188,7 +192,7 @@ def test_nothing_is_tried_when_nobody_wants_it(supervised: Start, project: Proje
     assert not (tmp_path / "out" / "rerun").exists()
 
 
-@pytest.mark.parametrize("script", ["gan_generator", "accumulation", "lbfgs", "manual_sgd", "amp_unscale_clip"])
+@pytest.mark.parametrize("script", rows(KINDS, always={"gan_generator", "manual_sgd"}))
 def test_loops_of_every_kind_bear_it(script: str, with_experiments: Start, tmp_path: Path) -> None:
     """Two optimizers, several batches a step, a closure, an update by hand, a scaler: the run ends as it should."""
     done = with_experiments(f"{script}.py", out=tmp_path / "out")

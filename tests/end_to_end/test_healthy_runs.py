@@ -75,9 +75,8 @@ NUM_STEPS = {
 NUM_REFUSED = {"amp_backoff": 16, "amp_fused": 16}
 SLOW = {"compiled"}  # inductor calls a C++ compiler
 ALWAYS = {
-    "accumulation", "adamw_fused", "all_together", "amp_unscale_clip", "averaged_model", "batchnorm_dropout",
-    "checkpoint_reentrant", "compiled_only", "drawn_numpy", "eval_inside", "lbfgs", "loader_workers", "manual_sgd",
-    "nested_inner", "prefetch_thread", "scheduler", "sparse_embedding", "trainer",
+    "accumulation", "all_together", "amp_unscale_clip", "checkpoint_reentrant", "compiled_only", "drawn_numpy", "lbfgs",
+    "loader_workers", "manual_sgd", "prefetch_thread", "trainer",
 }  # fmt: skip
 # Their styles are among those above; a run costs two starts of torch.
 LEFT_OUT = {"gan_generator", "dict_batches", "first_step", "last_step", "batchnorm_buffer", "final_state"}
@@ -87,7 +86,7 @@ def test_every_style_is_compared(scripts: Path) -> None:
     """The table names what is run; what is left out is left out by name."""
     present = {p.stem for p in scripts.glob("*.py")} | {p.parent.name for p in scripts.glob("*/__init__.py")}
     assert len(NUM_STEPS) == 56
-    assert len(ALWAYS & NUM_STEPS.keys()) == len(ALWAYS) == 18
+    assert len(ALWAYS & NUM_STEPS.keys()) == len(ALWAYS) == 11
     assert NUM_STEPS.keys() | LEFT_OUT == present
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import tables
 
 HERE = "in process"
 CHILD = "in a child process"
@@ -32,6 +33,9 @@ class Planted:
     target: tuple[str, ...] = ()  # how it is started; default: the script's path
     origin_in: str = ""  # the file with the line, when it is not the script itself
     cause: str = ""  # the class of the first cause, where the kind of loop decides it
+
+    def __str__(self) -> str:
+        return self.script
 
     @property
     def place(self) -> str:
@@ -120,6 +124,14 @@ PLANTED = [
     backward("amp_unscale_clip", 5, "acos", replayed=EITHER),
 ]
 SLOW = {"compiled"}  # inductor calls a C++ compiler
+# Their kinds are among the others: another optimizer, operation or container in the same kind of loop.
+LONG = {
+    "adam_closure", "adamw", "adamw_fused", "amp_backoff", "amp_thrash", "argparse_main", "attention_mask",
+    "batchnorm_dropout", "checkpoint_backward", "checkpoint_forward", "compiled_only", "complex_weights",
+    "dict_batches", "drawn_torch", "ema", "empty_group", "frozen", "gan_discriminator", "islice_last",
+    "manual_autograd_grad", "nested_inner", "persistent_workers", "prefetch_generator", "skipped", "subclass",
+    "to_float64", "two_losses", "workers_spawn", "zero_grad_keep",
+}  # fmt: skip
 
 KEYS = {
     "schema": int,
@@ -157,12 +169,17 @@ def test_every_script_has_its_truth(scripts: Path) -> None:
     helpers = {"final_state"}
     present = {p.stem for p in scripts.glob("*.py")} | {p.parent.name for p in scripts.glob("*/__init__.py")}
     assert len(PLANTED) == 61
+    assert len(LONG & {planted.script for planted in PLANTED}) == len(LONG) == 29
     assert {planted.script for planted in PLANTED} == present - helpers
 
 
 def rows() -> list[Any]:
-    """Every row under the name of its script."""
-    return [pytest.param(p, id=p.script, marks=[pytest.mark.slow] if p.script in SLOW else []) for p in PLANTED]
+    """Every row under the name of its script; one of each kind in every run of the tests."""
+    return tables.rows(
+        PLANTED,
+        always=[p for p in PLANTED if p.script not in LONG],
+        slow=[p for p in PLANTED if p.script in SLOW],
+    )
 
 
 @pytest.mark.parametrize("planted", rows())

@@ -101,7 +101,7 @@ def test_every_shape_has_a_fault() -> None:
     assert tables == {path.stem for path in SCRIPTS.glob("*.py")}
 
 
-@pytest.mark.parametrize("planted", rows(PLANTED, always={PLANTED[0], PLANTED[9]}))
+@pytest.mark.parametrize("planted", rows(PLANTED, always={PLANTED[9]}))
 def test_fault_is_found(planted: Planted, tmp_path: Path) -> None:
     """Stopped with status 3 at the right step, replayed in the loop itself, on the marked line, at the right sample."""
     out = tmp_path / "out"

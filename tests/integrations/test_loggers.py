@@ -45,6 +45,7 @@ def test_tensorboard(tmp_path: Path) -> None:
         assert words in text
 
 
+@pytest.mark.long  # test_opened.py starts each of these libraries once in every run of the tests
 def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Offline: the summary of the run, and the report among its files."""
     wandb = pytest.importorskip("wandb", reason="wandb is not installed")
@@ -59,6 +60,7 @@ def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (files / "report.html").read_text() == (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.long  # the same
 def test_mlflow(tmp_path: Path) -> None:
     """Its own SQLite store: tags and artifacts of the run."""
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from tests.end_to_end.conftest import run_python
+from tests.tables import rows
 
 pytest.importorskip("accelerate", reason="accelerate is not installed")
 
 # What `accelerate test` runs: it trains with every kind of its loaders and compares weights with plain training.
-SHIPPED = ["accelerate.test_utils.scripts.test_script", "accelerate.test_utils.scripts.test_sync"]
+ALWAYS = "accelerate.test_utils.scripts.test_script"
+SHIPPED = rows([ALWAYS, "accelerate.test_utils.scripts.test_sync"], always={ALWAYS})
 
 
 @pytest.mark.parametrize("module", SHIPPED)

@@ -34,7 +34,7 @@ def test_every_style_is_compared() -> None:
     assert NUM_STEPS.keys() | LEFT_OUT == present
 
 
-@pytest.mark.parametrize("script", rows(NUM_STEPS, always={"ddp_unused", "fsdp2", "ddp_join", "rank0_extra"}))
+@pytest.mark.parametrize("script", rows(NUM_STEPS, always={"fsdp2", "ddp_join"}))
 def test_every_rank_keeps_every_bit(script: str, plain: Start, supervised: Start, tmp_path: Path) -> None:
     """Parameters, optimizer states, random states, output and status are those of the plain run."""
     out = tmp_path / "out"
