@@ -3,7 +3,7 @@
 EvenkeelError
 └── UsageError          the command or the call is wrong; exit status 2
 TrainingStopped         not an error: SystemExit with status 3, raised where the bad step was to be updated
-ProgramRefused          SystemExit with a sentence: the program does what cannot be supervised; status 2 of `evenkeel run`
+ProgramRefused          SystemExit with a sentence: the program cannot be supervised; status 2 of `evenkeel run`
 """
 
 from __future__ import annotations
