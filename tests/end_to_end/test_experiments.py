@@ -74,7 +74,7 @@ NOT_MENDED = (
     HEAD
     + """
 x = torch.randn(64, 4)
-x[5:13] = float("nan")
+x[21:29] = float("nan")  # in step 1
 model = nn.Linear(4, 1)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 for (a,) in DataLoader(TensorDataset(x), batch_size=16):
@@ -85,6 +85,21 @@ for (a,) in DataLoader(TensorDataset(x), batch_size=16):
 """
 )
 
+
+FAILS_FROM_ANY_STATE = (
+    HEAD
+    + """
+x = torch.randn(64, 4)
+x[37] = torch.inf  # in step 4
+model = nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+for i in range(0, 64, 8):
+    loss = model(x[i : i + 8]).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
 
 COMES_AND_GOES = (
     HEAD
@@ -143,6 +158,9 @@ def test_learning_rate_that_is_too_large(with_experiments: Start, project: Proje
     """A tenth of it only takes longer to diverge; that is no remedy, though the failing step is finite."""
     told = tried(with_experiments, project, tmp_path, DIVERGES)
     assert told["cause"]["family"] == "dynamics"
+    assert outcomes(told)["earlier snapshot"]  # evidence, not advice
+    assert any("updates before the failing step" in evidence for evidence in told["cause"]["evidence"])
+    assert not any("updates before" in (advice["verified_by"] or "") for advice in told["advice"])
     tried_rates = {name: healthy for name, healthy in outcomes(told).items() if name.startswith("smaller step")}
     assert tried_rates == {"smaller step: 0.1": False, "smaller step: 0.01": True}
     assert any(name.startswith("clipped gradients") for name in outcomes(told))
@@ -150,8 +168,18 @@ def test_learning_rate_that_is_too_large(with_experiments: Start, project: Proje
     assert told["advice"][0]["diff"] is None
 
 
+def test_batch_that_is_bad_from_any_state(with_experiments: Start, project: Project, tmp_path: Path) -> None:
+    """Where the loop cannot repeat the step and no form fits, the state of two updates earlier fails as well."""
+    told = tried(with_experiments, project, tmp_path, FAILS_FROM_ANY_STATE)
+    assert told["step"] == 4
+    assert outcomes(told)["earlier snapshot"] is False
+    assert not any(outcomes(told).values())
+    assert "2 updates before" in told["experiments"][-1]["changed"]
+    assert all(advice["verified_by"] is None for advice in told["advice"])
+
+
 def test_data_that_no_form_mends(with_experiments: Start, project: Project, tmp_path: Path) -> None:
-    """Where the batch is bad, nothing pretends to mend it: the samples are verified."""
+    """Where the batch is bad, nothing pretends to mend it: the samples are verified, and no run from the start made."""
     told = tried(with_experiments, project, tmp_path, NOT_MENDED)
     assert told["origin"]["samples_verified"] is True
     assert outcomes(told) == {"without samples": True}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -17,6 +17,7 @@ from evenkeel.core.place import Place
 from evenkeel.experiment.change import Change
 from evenkeel.experiment.clipped_gradients import ClippedGradients
 from evenkeel.experiment.eager import Eager
+from evenkeel.experiment.earlier_snapshot import EarlierSnapshot
 from evenkeel.experiment.filled_memory import FilledMemory
 from evenkeel.experiment.initialised import Initialised, InitialisedAtStart
 from evenkeel.experiment.left_out import LeftOut
@@ -39,6 +40,7 @@ _REPEATS = 3  # of a step that did not fail again
 _FACTORS = (0.1, 0.01, 0.001)  # of the learning rate
 _NORMS = (1.0, 0.1)  # of clipped gradients
 _NOT_OF_FORMAT = frozenset({"dynamics", "data", "state"})  # families
+_FARTHEST_BACK = 10  # updates; half of those that there were, where they are fewer than twice as many
 _MOST_TERMS = 2  # that are left out, one at a time
 _HALVES = frozenset({"float16", "bfloat16"})
 
@@ -79,7 +81,7 @@ def all_changes(incident: Incident | None, replay: Replay, scene: Scene) -> Iter
 
 
 # A search tells which forms fit. Of each kind the first that is healthy is enough.
-Kind = Literal["search", "form", "start", "rate", "norm", "format", "skip"]
+Kind = Literal["search", "form", "start", "rate", "norm", "format", "skip", "state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Attempt:
     begins: int  # the step from which on it is in force; 0: from the start
     judged: range  # the steps that have to be healthy
     kind: Kind
+    before: Mapping[int, Callable[[], object]] = field(default_factory=dict)  # what it needs called before other steps
 
 
 def attempts(incident: Incident) -> Iterator[Attempt]:
@@ -102,11 +105,20 @@ def attempts(incident: Incident) -> Iterator[Attempt]:
         yield from (Attempt(form, step, here, "form") for form in search.candidates)
     if step == 0:
         yield Attempt(InitialisedAtStart(), 0, here, "start")
-    if family == "dynamics":
-        yield from _calmer(step, incident.causes[0])
     yield from (Attempt(change, step, here, "format") for change in _in_wider_formats(incident))
     if family == "precision":
         yield Attempt(LeftOut(), step, range(step + 1, step + 2), "skip")
+    if step and case.reproduced and not _is_of_samples(case):
+        yield _from_earlier(step)
+    if family == "dynamics":
+        yield from _calmer(step, incident.causes[0])
+
+
+def _from_earlier(step: int) -> Attempt:
+    """Evidence, so that it answers nothing: what would be tried without it is tried after it."""
+    back = min(_FARTHEST_BACK, max(step // 2, 1))
+    change = EarlierSnapshot(back)
+    return Attempt(change, step, range(step, step + 2), "state", {step - back: change.keep})
 
 
 def _calmer(step: int, cause: Cause) -> tuple[Attempt, ...]:
@@ -115,6 +127,11 @@ def _calmer(step: int, cause: Cause) -> tuple[Attempt, ...]:
     smaller = [Attempt(SmallerStep(factor), 0, long, "rate") for factor in _FACTORS]
     clipped = [Attempt(ClippedGradients(norm), 0, long, "norm") for norm in _NORMS]
     return (*clipped, *smaller) if cause.name == "recurrent_growth" else (*smaller, *clipped)
+
+
+def _is_of_samples(case: Case) -> bool:
+    """Whether other rows of the batch in the place of some made the step healthy."""
+    return case.origin is not None and case.origin.samples_verified is True
 
 
 def _is_by_hand(scene: Scene) -> bool:

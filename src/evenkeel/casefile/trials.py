@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from evenkeel.casefile.incident import advice_of
 from evenkeel.core.attempt import AttemptResult
 from evenkeel.core.case import Case
+from evenkeel.core.cause import Cause
 from evenkeel.core.edit import Edit
 from evenkeel.core.incident import Advice, Experiment, Incident
 from evenkeel.diagnose.rank import explain
 from evenkeel.experiment.change import Change
+from evenkeel.experiment.earlier_snapshot import NAME as EARLIER_SNAPSHOT
 from evenkeel.experiment.filled_memory import FilledMemory
 from evenkeel.experiment.unchanged import Unchanged
 from evenkeel.experiment.without_samples import NAME as WITHOUT_SAMPLES
@@ -71,10 +73,21 @@ def with_trials(incident: Incident, trials: Sequence[Trial]) -> Incident:
     return replace(
         incident,
         case=case,
-        causes=causes,
+        causes=tuple(_with_drift(cause, trials) for cause in causes),
         experiments=(*incident.experiments, *(trial.experiment for trial in trials)),
         advice=(*learnt[:1], *(incident.advice if causes is incident.causes else advice_of(causes))),
     )
+
+
+def _with_drift(cause: Cause, trials: Sequence[Trial]) -> Cause:
+    """A step that is finite from an earlier state speaks for a training that ran away, and for nothing else.
+
+    A state may as well have come slowly to the edge of an operation; then that is at fault.
+    """
+    if cause.family != "dynamics":
+        return cause
+    drifts = [t.proof for t in trials if t.experiment.name == EARLIER_SNAPSHOT and t.experiment.healthy]
+    return replace(cause, evidence=(*cause.evidence, *drifts))
 
 
 def _with_samples(case: Case, trials: Sequence[Trial]) -> Case:

@@ -47,7 +47,7 @@ def sought(incident: Incident, tried: Tried, elsewhere: Elsewhere) -> Incident:
     """
     trials = list(tried.trials)
     if elsewhere.may_attempt and not any(trial.is_remedy for trial in trials):
-        trials += _attempted(incident, tried, elsewhere)
+        trials += _attempted(with_trials(incident, trials), tried, elsewhere)
     known = with_trials(incident, trials)
     written = next((trial for trial in trials if trial.is_remedy and trial.edits), None)
     if written is None:

@@ -42,11 +42,13 @@ def main(directory: Path) -> int:
     """In the child: carry out `directory/plan.json`, and leave the result. Returns: the program's exit status."""
     plan = plan_in(directory)
     attempt = next(islice(attempts(from_json(plan["incident"])), plan["position"], None))
-    change = attempt.change
+    change, due = attempt.change, dict(attempt.before)
     with ExitStack() as in_force:
-        proof = Proof(attempt.judged, attempt.begins, lambda: in_force.enter_context(change.during()))
-        if not attempt.begins:
+        if attempt.begins:
+            due[attempt.begins] = lambda: in_force.enter_context(change.during())
+        else:
             in_force.enter_context(change.during())
+        proof = Proof(attempt.judged, due)
         status = run_under(proof, plan)
     if proof.is_over or not status:
         place(directory / RESULT, json.dumps(to_plain(_result(change, proof.result))))

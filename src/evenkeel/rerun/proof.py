@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,6 @@ def proved(children: Children, files: Sequence[PatchedFile], step: int) -> Proof
     return from_plain(ProofResult, json.loads(written.read_text()), "result")
 
 
-def nothing() -> None:
-    """No step begins anything."""
-
-
 class Proof:
     """The listener in the child: it lets all steps pass, judges some, and ends the program after them.
 
@@ -60,12 +56,14 @@ class Proof:
     update, parameters after it. At the first that is bad the program ends too.
     """
 
-    def __init__(self, judged: range, begins: int = 0, due: Callable[[], object] = nothing) -> None:
-        """Judge these steps; `due` is called when step `begins` is about to begin, unless that is the first of all."""
+    def __init__(self, judged: range, due: Mapping[int, Callable[[], object]]) -> None:
+        """Judge these steps; `due` tells what to call before which step.
+
+        Before the first of all: at its first sign, a batch or the call of a module.
+        """
         self.result = ProofResult(first=judged[0])
         self._last = judged[-1]
-        self._begins = begins
-        self._due = due
+        self._to_call = dict(due)
         self._loop = Loop(living_roots)
         self._hands = Hands()
         self._backward_from: tuple[Tensor, ...] = ()
@@ -82,6 +80,7 @@ class Proof:
         if not self._is_known:
             self._is_known = True
             self._loop.begin_step()
+            self._call_what_is_due()
 
     def batch_again(self, _source: Hashable) -> tuple[object] | None:
         """Nothing is handed out twice here."""
@@ -138,8 +137,7 @@ class Proof:
             self._end_if_over()
         else:
             self.result = replace(self.result, loss_before=self._loop.close_step(updater))
-        if self._loop.step == self._begins:
-            self._due()
+        self._call_what_is_due()
 
     def loss_scaled(self, loss: Tensor, product: Tensor) -> None:
         """Judge the loss itself."""
@@ -165,6 +163,10 @@ class Proof:
         """The program ended by itself."""
         self._end_by_hand()
         self.result = replace(self.result, ended=True)
+
+    def _call_what_is_due(self) -> None:
+        if self._loop.step in self._to_call:
+            self._to_call.pop(self._loop.step)()
 
     @property
     def _is_due(self) -> bool:
@@ -199,7 +201,7 @@ def main(directory: Path) -> int:
     plan = plan_in(directory)
     overlay = Overlay(plan["texts"])
     overlay.install()
-    proof = Proof(range(plan["step"], plan["step"] + 2))
+    proof = Proof(range(plan["step"], plan["step"] + 2), {})
     status = run_under(proof, plan, overlay.read)
     if proof.is_over or not status:
         place(directory / RESULT, json.dumps(to_plain(proof.result)))

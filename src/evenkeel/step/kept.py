@@ -28,12 +28,12 @@ class KeptUpdate:
         """Keep it."""
         self._updater = updater
         with torch.no_grad():  # so that a mode that widens what it meets (experiment/precision.py) lets it be
-            self._parameters = _kept([p.detach() for p in parameters_of(updater)])
+            self._parameters = kept([p.detach() for p in parameters_of(updater)])
             groups = [{k: v for k, v in group.items() if k != "params"} for group in updater.param_groups]
-            self._settings = [_kept(group) for group in groups]
+            self._settings = [kept(group) for group in groups]
             state = _state_of(updater)
             self._was_finite = _is_finite(state)
-            self._state = [(parameter, _kept(of_parameter)) for parameter, of_parameter in state.items()]
+            self._state = [(parameter, kept(of_parameter)) for parameter, of_parameter in state.items()]
 
     @property
     def state_went_bad(self) -> bool:
@@ -63,15 +63,18 @@ def _is_finite(state: dict[Any, Any]) -> bool:
     return all(is_finite(t) for _, t in named_tensors(list(state.values()), "") if t.is_floating_point())
 
 
-def _kept(value: Any) -> PutBack:
-    """What gives a nested value back: its tensors are the same ones, with the values of now."""
+def kept(value: Any) -> PutBack:
+    """What gives a nested value back: its tensors and mappings are the same objects, with the values of now.
+
+    Memory: a copy of its tensors in the host's memory. To be called, and its answer too, without gradients.
+    """
     if isinstance(value, Tensor):
         return _kept_tensor(value)
     if isinstance(value, Mapping):
-        inner = {key: _kept(item) for key, item in value.items()}
+        inner = {key: kept(item) for key, item in value.items()}
         return lambda: _filled(value, {key: item() for key, item in inner.items()})
     if type(value) in (list, tuple):
-        items = [_kept(item) for item in value]
+        items = [kept(item) for item in value]
         return lambda: type(value)(item() for item in items)
     plain = copy.deepcopy(value)
     return lambda: copy.deepcopy(plain)
