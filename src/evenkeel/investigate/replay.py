@@ -17,7 +17,7 @@ from evenkeel.core.incident import Incident
 from evenkeel.core.settings import ReplaySettings
 from evenkeel.dist.launch import launched
 from evenkeel.guard.loop import Loop
-from evenkeel.investigate.changes import change_named, changes_for
+from evenkeel.investigate.changes import change_named, changes_for, only_live
 from evenkeel.investigate.following import Following
 from evenkeel.investigate.from_start import FromStart
 from evenkeel.investigate.here import ProgramHere, at_home, differences, program_here
@@ -46,7 +46,7 @@ def replay(settings: ReplaySettings) -> int:
 def _replay(settings: ReplaySettings, console: Console) -> int:
     capsule, incident = opened(settings.capsule)
     if settings.only_list:
-        tell_contents(capsule, incident, changes_for(incident), console)
+        tell_contents(capsule, incident, changes_for(incident), only_live(incident), console)
         return 0
     if settings.change is not None:
         change_named(settings.change, incident)  # refused before the program is looked for

@@ -13,6 +13,7 @@ from evenkeel.capsule.thaw import Capsule
 from evenkeel.core.incident import Incident
 from evenkeel.core.words import number
 from evenkeel.experiment.change import Change
+from evenkeel.investigate.changes import NONE_EARLIER
 from evenkeel.investigate.here import Difference, ProgramHere
 from evenkeel.investigate.verdict import Verdict
 from evenkeel.report import summary, words
@@ -71,8 +72,10 @@ _OWN_VARIABLES = (
 )
 
 
-def tell_contents(capsule: Capsule, incident: Incident, changes: Sequence[Change], console: Console) -> None:
-    """What the capsule holds, what it does not and why, and what can be changed."""
+def tell_contents(
+    capsule: Capsule, incident: Incident, changes: Sequence[Change], only_live: Sequence[str], console: Console
+) -> None:
+    """What the capsule holds, what it does not and why, what can be changed, and what a live run alone can change."""
     manifest = capsule.manifest
     program = manifest.program
     rows = Table.grid(padding=(0, 2))
@@ -90,6 +93,7 @@ def tell_contents(capsule: Capsule, incident: Incident, changes: Sequence[Change
         *_rest(len(manifest.missing)),
         *(("made with", f"{name} {value}") for name, value in manifest.environment[:4]),
         *(("--with", repr(change.name)) for change in changes),
+        *((("not here", f"{', '.join(map(repr, only_live))}: {NONE_EARLIER}"),) if only_live else ()),
     ):
         rows.add_row(label, Text(printable(text)))
     console.print(rows, width=_width(console))
