@@ -1,6 +1,6 @@
 """The virtual cell recipe: held-out conditions of a real screen over seeds, and what training and sampling cost.
 
-python bench/recipes_virtual_cell.py norman --data FILE.h5ad [--seeds 5]
+python bench/recipes_virtual_cell.py norman --data FILE.h5ad [--seeds 0 1 2 3 4]
 python bench/recipes_virtual_cell.py speed [--epochs 5]
 """
 
@@ -36,9 +36,9 @@ EPOCHS = 50  # that the promises are about
 REPEATS = 5
 
 
-def norman(data: Path, seeds: int, out: Path) -> None:
+def norman(data: Path, seeds: list[int], out: Path) -> None:
     """All combinations and three conditions of a cell line held out, for each seed; the means and their spread."""
-    for seed in range(seeds):
+    for seed in seeds:
         config = RunConfig(data=data, out=out / f"seed{seed}", holdout=(*COMBINATIONS, *CONTEXTS), seed=seed)
         if not (config.out / "metrics.json").is_file():
             run(config)
@@ -107,7 +107,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("norman", "speed"))
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("evenkeel-runs/virtual-cell-norman"))
     args = parser.parse_args()

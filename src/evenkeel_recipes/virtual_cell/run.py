@@ -43,6 +43,7 @@ from evenkeel_recipes.virtual_cell.watching import Material
 
 LOG = logging.getLogger("virtual_cell")
 QUICK_EPOCHS = 2
+USUAL_EPOCHS, USUAL_CELLS = 50, 10_000
 ORDER = ("vae", "flow", "joint")
 
 
@@ -51,9 +52,9 @@ def run(config: RunConfig) -> int:
     began = time.monotonic()
     _begin_logging()
     parts = parts_of(config)
-    config = _quick(config) if config.quick_test else config
     study = study_of(config)
     split = split_of(study, config)
+    config = _with_epochs(config, len(split.train))
     config.out.mkdir(parents=True, exist_ok=True)
     if not config.resume and config.stage in {"vae", "all"}:
         _forget(config.out)
@@ -269,8 +270,13 @@ def _learnt(split: Split) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.sort(np.concatenate([split.train, split.validation]))
 
 
-def _quick(config: RunConfig) -> RunConfig:
-    return dataclasses.replace(config, epochs_vae=QUICK_EPOCHS, epochs_flow=QUICK_EPOCHS, epochs_joint=QUICK_EPOCHS)
+def _with_epochs(config: RunConfig, n_cells: int) -> RunConfig:
+    """Epochs as they were given, or by the number of cells; two a stage in a quick test."""
+    if config.quick_test:
+        return dataclasses.replace(config, epochs_vae=QUICK_EPOCHS, epochs_flow=QUICK_EPOCHS, epochs_joint=QUICK_EPOCHS)
+    usual = max(1, min(USUAL_EPOCHS, USUAL_EPOCHS * USUAL_CELLS // n_cells))
+    vae, flow = (usual if asked < 0 else asked for asked in (config.epochs_vae, config.epochs_flow))
+    return dataclasses.replace(config, epochs_vae=vae, epochs_flow=flow)
 
 
 def _forget(out: Path) -> None:

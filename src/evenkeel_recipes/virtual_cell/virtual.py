@@ -15,8 +15,8 @@ from evenkeel_recipes.virtual_cell.conditions import Vocabulary
 from evenkeel_recipes.virtual_cell.model import VirtualCell
 from evenkeel_recipes.virtual_cell.sampling import Bank, How, Start, begin, flowed, log_means, sampled
 
-NUMBERS = 2_000_000  # cells times genes that a mean is taken over
-LEAST_CELLS, MOST_CELLS = 1000, 4000
+NUMBERS = 4_000_000  # cells times genes that a mean is taken over
+LEAST_CELLS, MOST_CELLS = 1000, 5000
 
 
 @dataclass(frozen=True, slots=True)

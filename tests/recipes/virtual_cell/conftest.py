@@ -20,8 +20,6 @@ from evenkeel_recipes.virtual_cell.run import model_of, split_of
 from evenkeel_recipes.virtual_cell.simulate import simulate
 from evenkeel_recipes.virtual_cell.watching import Material
 
-NORMAN = Path(__file__).parents[4] / "shared/data/single_cell/norman_mcfaline_devel.h5ad"
-
 
 def as_anndata(study: Study) -> anndata.AnnData:
     """A study as a file holds it."""

@@ -133,6 +133,7 @@ def test_a_model_comes_back_to_the_bit(ran: Path) -> None:
         read_trained(ran / "swapped", HEALTHY)
 
 
+@pytest.mark.long
 def test_stages_one_by_one(file: Path, ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each goes on from what lies there; the names have to be the same; the end is that of all in one."""
     options = ["--data", str(file), "--out", str(tmp_path), "--holdout", "P1+P2,P3@T3", *SMALL]
@@ -165,6 +166,7 @@ def test_faults_are_listed_and_unknown_ones_are_usage(capsys: pytest.CaptureFixt
     assert "near it: flow_leak" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_statuses(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No skill over the best baseline, where it is required; a missing file; a velocity that is not finite."""
     options = ["run", "--data", str(file), "--holdout", "P1+P2", "--anchor", "none", *SMALL, "--out", str(tmp_path)]
@@ -196,6 +198,7 @@ def test_a_bad_velocity_in_prediction_stops(
     assert not (tmp_path / "x.h5ad").exists()
 
 
+@pytest.mark.long
 def test_features_make_unseen_perturbations_predictable(file: Path, tmp_path: Path) -> None:
     """One that no cell had, by its numbers; positions and doses go along."""
     data = anndata.read_h5ad(file)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +165,7 @@ def test_a_planted_failure_shows_and_the_healthy_recipe_does_not_have_it(
     assert not SYMPTOMS[name](model_for(material), material)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["raw_counts_clamp", "nb_theta_cancel", "no_library", "amp_no_unscale", "control_onehot"]
 )
@@ -200,3 +203,32 @@ def test_faults_of_one_another_can_be_planted_together() -> None:
     assert both.log_mean is not HEALTHY.log_mean
     assert both.coefficients is not HEALTHY.coefficients
     assert np.isfinite(float(both.learning_rate(1.0)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LOUD)
+def test_the_command_names_loud_failures_too(name: str, tmp_path: Path) -> None:
+    """`evenkeel run` of the unmodified module: status 3, phase, family, line in an incident of its own."""
+    phase, family, scope = LOUD[name]
+    program = [
+        "-m",
+        "evenkeel_recipes.virtual_cell",
+        "run",
+        "--quick-test",
+        "--fault",
+        name,
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "evenkeel", "run", "--no-experiments", "--out", str(tmp_path / "run"), *program],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr[-2000:]
+    told = json.loads((tmp_path / "run" / "incident.json").read_text())
+    assert (told["phase"], told["cause"]["family"]) == (phase, family)
+    assert told["origin"]["place"]["scope"] == scope or not scope
+    assert f"FAULT PLANTED: {name}" in done.stderr

@@ -116,10 +116,12 @@ def test_batches_of_conditions_hold_each_cell_once(rng: np.random.Generator) -> 
     "options",
     [
         {},
-        {"source": "noise"},
-        {"coupling": "independent", "encoder_input": "log1p_cp10k"},
+        pytest.param({"source": "noise"}, marks=pytest.mark.long),
+        pytest.param({"coupling": "independent"}, marks=pytest.mark.long),
         {"precision": "bfloat16"},
-        {"dispersion": "gene_batch", "nll_reduction": "mean_gene", "beta_warmup": 1},
+        pytest.param(
+            {"dispersion": "gene_batch", "nll_reduction": "mean_gene", "beta_warmup": 1}, marks=pytest.mark.long
+        ),
     ],
 )
 def test_losses_fall_and_are_finite(
