@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from evenkeel_recipes.kit.options import option, required
-
-Precision = Literal["32-true", "bf16-mixed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +69,20 @@ class PredictConfig:
     out: Path = option(Path("proportions.csv"), "File to write.")
     truth: Path | None = option(None, "Measured proportions (.csv: samples x types), to score against.")
     assume: str = option("linear", "What the bulk values are.", choices=("linear", "log1p", "log2p1"))
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorConfig:
+    """Look at a run from another terminal: curves, whether they are finite, where they go."""
+
+    run: Path = option(Path("deconvolution-run"), "Directory that the run writes.", "--log-dir")
+    output_dir: Path | None = option(None, "Where to write plots and summary; default: RUN/monitor.")
+    watch: bool = option(False, "Go on until interrupted.")
+    interval: float = option(30.0, "Seconds between looks.")
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainConfig:
+    """Tell what can be planted, what was wrong with it, and what ought to be said about it."""
+
+    fault: tuple[str, ...] = option((), "Only these.", "--faults")

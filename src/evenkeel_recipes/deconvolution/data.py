@@ -139,6 +139,13 @@ def divide(reference: Reference, shares: Sequence[float], seed: int) -> list[Ref
     return [reference.take(np.sort(group)) for group in groups]
 
 
+def resampled(reference: Reference, seed: int) -> Reference:
+    """As many cells of each type, drawn from them with replacement."""
+    rng = np.random.default_rng(seed)
+    groups = [np.flatnonzero(reference.labels == kind) for kind in range(len(reference.types))]
+    return reference.take(np.concatenate([rng.choice(group, len(group)) for group in groups]))
+
+
 def three_parts(reference: Reference, seed: int) -> Parts:
     """70 % of the cells to train on, 15 % to choose by, 15 % to judge by."""
     return Parts(*divide(reference, (0.7, 0.15, 0.15), seed))

@@ -68,22 +68,16 @@ def settle(
     model: Deconvolution,
     emitted: Callable[[Tensor], Tensor],
     signature: Signature,
-    train: Split,
     val: Split,
     plain: int,
 ) -> Estimator:
-    """Choose the blend on validation samples, of which the first `plain` are of the reference's own technology.
+    """Choose the blend and calibrate the intervals on validation samples.
 
-    Intervals are calibrated on those and on the training samples: their cells were divided in many ways, and how much an
-    estimate depends on which cells there were is most of its error where cells are few. The networks are small enough
-    to leave both alike: they see a few numbers a type of a sample.
+    The first `plain` of them were measured by the reference's own technology.
     """
     each = _by_network(model, emitted, val.fitted, val.view)
     blend = min(BLENDS, key=lambda weight: float(np.abs(_blended(each, weight) - val.fractions).mean()))
-    seen = _by_network(model, emitted, train.fitted, train.view)
-    estimates = np.concatenate([_blended(seen, blend), _blended(each, blend)])
-    truth = np.concatenate([train.fractions, val.fractions])
-    calibration = calibrate(estimates, truth, np.concatenate([train.fitted.misfit, val.fitted.misfit]), LEVELS)
+    calibration = calibrate(_blended(each, blend), val.fractions, val.fitted.misfit, LEVELS)
     limit = float(np.quantile(val.fitted.deviance[:plain], USUAL))
     return Estimator(model, emitted, signature, blend, calibration, limit)
 

@@ -57,7 +57,7 @@ def scores(estimate: Array, truth: Array) -> dict[str, float | None]:
         "rmse": _defined(errors.pooled().rmse()[0]),
         "ccc": _defined(paired.pooled().concordance()[0]),
         "pearson": _defined(paired.pearson().mean()),
-        "l1": float(np.abs(estimate - truth).sum(1).mean()),
+        "l1": None if np.isnan(estimate).any() else float(np.abs(estimate - truth).sum(1).mean()),
         "rare_ccc": _defined(Paired.of(given, wanted, rare).pooled().concordance()[0]),
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenkeel_recipes.deconvolution.config import RunConfig
-from evenkeel_recipes.deconvolution.data import Parts, Reference, divide
+from evenkeel_recipes.deconvolution.data import Parts, Reference, divide, resampled
 from evenkeel_recipes.deconvolution.likelihood import Fitted, fit_all, joined
 from evenkeel_recipes.deconvolution.mixtures import (
     TARGET_SUM,
@@ -31,6 +31,7 @@ from evenkeel_recipes.kit.options import as_mapping
 from evenkeel_recipes.kit.refusal import Refused
 
 FORMAT = 1
+BLOCKS = 8
 SPLITS = ("train", "val", "test")
 ARRAYS = ("bulk", "props", "estimates", "misfit", "deviance")
 SHAPES_DATA = (  # options that change what is written here
@@ -102,9 +103,16 @@ def technologies(config: RunConfig) -> tuple[float, float, float]:
 
 
 def _by_technologies(reference: Reference, config: RunConfig) -> Iterator[Mixtures]:
+    """A third of the samples each, in blocks whose cells are drawn anew from those there are.
+
+    An estimate of a block is wrong in one direction because of which cells it got, and a new sample will have others.
+    """
     for place, deviation in enumerate(technologies(config)):
-        drawn = mix(reference, config.n_val // 3, config.n_cells, config.alpha, config.seed + 123 + place)
-        yield rescaled(drawn, deviation, config.seed + 123 + place)
+        for block in range(BLOCKS):
+            seed = config.seed + 123 + BLOCKS * place + block
+            n_samples = config.n_val // 3 * (block + 1) // BLOCKS - config.n_val // 3 * block // BLOCKS
+            drawn = mix(resampled(reference, seed), n_samples, config.n_cells, config.alpha, seed)
+            yield rescaled(drawn, deviation, config.seed + place)
 
 
 def _split(mixtures: Mixtures, signature: Signature, science: Science) -> Split:

@@ -52,11 +52,11 @@ def run(asked: RunConfig) -> int:
     prepared = prepare(reference, parts, config, science)
     signature = known_signature(parts.train, science)
     trained = train(parts.train, signature, prepared, parts.validation, config, science)
-    estimator = settle(trained.model, science.emitted, signature, prepared.train, prepared.val, config.n_val // 3)
+    estimator = settle(trained.model, science.emitted, signature, prepared.val, config.n_val // 3)
     judged = judge(estimator, prepared, parts, config, science, began)
-    write_metrics(config.out / "metrics.json", judged.outcome)
     kept = Kept(on_all_cells(estimator, reference, trained.epochs, config, science), reference.genes, reference.types)
     write_kept(config.out / "model.json", kept, config)
+    write_metrics(config.out / "metrics.json", judged.outcome)
     write_signature(config.out / "signature.csv", kept)
     write_report(config.out, judged, reference.types)
     for line in score_lines(judged.outcome):
@@ -71,7 +71,7 @@ def run(asked: RunConfig) -> int:
 
 def quick(config: RunConfig) -> RunConfig:
     """The same, in a minute."""
-    return replace(config, n_train=400, n_val=150, n_test=100, redraws=4, max_epochs=2, n_genes=500)
+    return replace(config, n_train=1200, n_val=150, n_test=100, redraws=4, max_epochs=2, n_genes=500)
 
 
 def predict(config: PredictConfig) -> int:

@@ -152,13 +152,15 @@ def training_loader(pairs: Pairs, batch_size: int, seed: int, rank: int, world: 
     """Batches of `batch_size` over all ranks; what does not fill a batch at the end of an epoch is left to the next."""
     sampler = PairSampler(len(pairs), len(pairs.cells), seed, rank, world)
     batches = BatchSampler(sampler, min(batch_size, len(pairs)) // world, drop_last=True)
-    return DataLoader(pairs, batch_sampler=batches, collate_fn=_as_it_is)
+    # A generator of its own: making an iterator draws a number, which noise and dropout must not notice.
+    return DataLoader(pairs, batch_sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
 
 
 def validation_loader(pairs: Pairs, batch_size: int, rank: int, world: int) -> DataLoader[Batch]:
     """Each bulk sample once over all ranks, in order, each beside a cell; no sample is there twice."""
     order: list[Any] = [(row, row % len(pairs.cells)) for row in range(rank, len(pairs), world)]
-    return DataLoader(pairs, batch_sampler=BatchSampler(order, batch_size, drop_last=False), collate_fn=_as_it_is)
+    batches = BatchSampler(order, batch_size, drop_last=False)
+    return DataLoader(pairs, batch_sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401  torch's signature speaks of a list of items

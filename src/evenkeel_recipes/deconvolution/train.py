@@ -169,7 +169,7 @@ def train(
     """
     directory = config.out / "checkpoints"
     name = "hp_vade-{epoch:02d}-{val_loss:.4f}"
-    best = ModelCheckpoint(directory, name, BEST, save_top_k=3, save_last=True)
+    best = ModelCheckpoint(directory, name, BEST, save_top_k=3, save_last=True, enable_version_counter=False)
     early = EarlyStopping(BEST, patience=config.patience, check_finite=False)
     trainer = _trainer(config, science, config.max_epochs, config.experiment_name, [best, early])
     pairs = Pairs(prepared.val.samples(), Cells(validation))
@@ -187,7 +187,7 @@ def train_again(
 ) -> Deconvolution:
     """Train on all cells for a number of epochs that is known, and return the last."""
     directory = config.out / "checkpoints-final"
-    last = ModelCheckpoint(directory, save_last=True)
+    last = ModelCheckpoint(directory, save_last=True, enable_version_counter=False)
     trainer = _trainer(config, science, epochs, f"{config.experiment_name}-final", [last])
     return _fit(trainer, reference, signature, split, None, config, science, directory).model
 
@@ -225,7 +225,7 @@ def _trainer(config: RunConfig, science: Science, epochs: int, name: str, callba
         max_epochs=epochs,
         gradient_clip_val=config.clip_norm,
         callbacks=[*callbacks, *guard],
-        logger=[TensorBoardLogger(logs, name), CSVLogger(logs, f"{name}-csv")],
+        logger=[TensorBoardLogger(logs, name), CSVLogger(logs, f"{name}-csv", flush_logs_every_n_steps=1)],
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,

@@ -1,0 +1,125 @@
+"""A reference: what is read, what is refused, and that no cell is on both sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from evenkeel_recipes.deconvolution.data import Reference, divide, read_reference, three_parts, variable_genes
+from evenkeel_recipes.deconvolution.simulate import CONTENT, draw_cells, make_world
+from evenkeel_recipes.kit.refusal import Refused
+
+
+def saved(path: Path, **changes: object) -> Path:
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(2.0, (60, 12)).astype(float) + np.eye(60, 12)
+    data = anndata.AnnData(
+        sparse.csr_matrix(counts),
+        obs=pd.DataFrame({"cell_type": ["T", "B", "NK"] * 20}, index=[f"c{row}" for row in range(60)]),
+        var=pd.DataFrame(index=[f"g{column}" for column in range(12)]),
+    )
+    for name, value in changes.items():
+        setattr(data, name, value(data))
+    data.write_h5ad(path)
+    return path
+
+
+def read(path: Path, layer: str = "counts", key: str = "cell_type", most: int = 1000) -> Reference:
+    return read_reference(path, key, layer, None, most, 0)
+
+
+def test_counts_come_from_the_layer_or_from_x(tmp_path: Path) -> None:
+    reference = read(saved(tmp_path / "a.h5ad"))
+    assert reference.types == ("B", "NK", "T")
+    assert np.bincount(reference.labels).tolist() == [20, 20, 20]
+    assert read(tmp_path / "a.h5ad", most=4).counts.shape == (12, 12)
+
+
+def test_counts_are_recovered_from_logarithms(tmp_path: Path) -> None:
+    def logs(data: anndata.AnnData) -> sparse.csr_matrix:
+        dense = data.X.toarray()
+        return sparse.csr_matrix(np.log1p(1e4 * dense / dense.sum(1, keepdims=True)))
+
+    plain, recovered = read(saved(tmp_path / "a.h5ad")), read(saved(tmp_path / "b.h5ad", X=logs))
+    assert (plain.counts != recovered.counts).nnz == 0
+
+
+def bad(value: float) -> object:
+    def change(data: anndata.AnnData) -> sparse.csr_matrix:
+        matrix = data.X.copy()
+        matrix[3, 4] = value
+        return matrix
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"X": bad(np.nan)}, "1 values are not finite, the first in cell c3"),
+        ({"X": bad(-2.0)}, "1 values are negative .*cell c3"),
+        ({"X": bad(2.5)}, "not log1p of scaled counts either in 60 of 60 cells"),
+        ({"X": lambda data: sparse.csr_matrix(data.X.shape)}, "all counts are 0"),
+        ({"var_names": lambda data: ["g0", "g0", *data.var_names[2:]]}, "1 genes have their name more than once"),
+        ({"obs": lambda data: data.obs.rename(columns={"cell_type": "label"})}, "no column 'cell_type'; it has label"),
+        ({"obs": lambda data: data.obs.assign(cell_type="T")}, "only one cell type"),
+        ({"obs": lambda data: data.obs.assign(cell_type=["rare", *["T", "B"] * 29, "T"])}, "rare .1."),
+        ({"obs": lambda data: data.obs.assign(cell_type=[None, *["T", "B"] * 29, "T"])}, "1 of 60 cells have no value"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
+def test_what_is_no_reference_is_refused(changes: dict[str, object], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=sentence):
+        read(saved(tmp_path / "a.h5ad", **changes))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 12), min_size=2, max_size=5), st.integers(0, 10**6))
+def test_parts_are_disjoint_and_none_is_blind_to_a_type(sizes: list[int], seed: int) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    reference = Reference(
+        sparse.csr_matrix(np.ones((len(labels), 2), np.float32)),
+        labels,
+        tuple(map(str, range(len(sizes)))),
+        ("a", "b"),
+        None,
+        np.arange(len(labels)).astype(str),
+    )
+    parts = divide(reference, (0.7, 0.15, 0.15), seed)
+    for kind, size in enumerate(sizes):
+        cells = [set(part.cells[part.labels == kind]) for part in parts]
+        assert all(cells)
+        if size >= 3:
+            assert sum(map(len, cells)) == len(set().union(*cells)) == size
+
+
+def test_donors_are_kept_apart() -> None:
+    reference = draw_cells(make_world(0, n_genes=300), 600, 0)
+    parts = three_parts(reference, 0)
+    donors = [set(part.donors) for part in (parts.train, parts.validation, parts.test) if part.donors is not None]
+    assert sum(map(len, donors)) == len(set().union(*donors)) == 6
+
+
+def test_genes_that_tell_types_apart_are_chosen() -> None:
+    world = make_world(0, n_genes=400)
+    reference = draw_cells(world, 3000, 0)
+    fold = np.log(world.composition / world.composition.mean(0)).std(0)
+    chosen = variable_genes(reference, 100)
+    assert len(chosen) == 100
+    assert fold[chosen].mean() > 1.5 * np.delete(fold, chosen).mean()
+    assert len(variable_genes(reference, 1000)) == 400
+
+
+def test_the_world_has_the_content_it_was_given() -> None:
+    world = make_world(1)
+    reference = draw_cells(world, 2000, 1)
+    means = np.array([reference.counts[reference.labels == kind].sum(1).mean() for kind in range(8)])
+    assert means == pytest.approx(world.content, rel=0.1)
+    assert world.content.max() / world.content.min() == pytest.approx(CONTENT[1] / CONTENT[0])

@@ -1,0 +1,157 @@
+"""The whole recipe: it goes on to the bit where it stopped, ranks agree with one, options count, predictions match."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from evenkeel_recipes.deconvolution.command import commands
+from evenkeel_recipes.deconvolution.config import RunConfig
+from evenkeel_recipes.deconvolution.data import three_parts
+from evenkeel_recipes.deconvolution.estimate import restricted
+from evenkeel_recipes.deconvolution.mixtures import mix, signature_of
+from evenkeel_recipes.deconvolution.model import BulkInput
+from evenkeel_recipes.deconvolution.prepare import Prepared, known_signature, simulate
+from evenkeel_recipes.deconvolution.science import healthy
+from evenkeel_recipes.deconvolution.simulate import draw_cells, make_world
+from evenkeel_recipes.deconvolution.train import Trained, build, train
+
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
+SMALL = RunConfig(
+    n_train=256, n_val=96, n_test=60, redraws=2, max_epochs=4, n_genes=200, hidden_dim=16, batch_size=64, cpu=True
+)
+
+
+def trained(config: RunConfig) -> tuple[Trained, Prepared]:
+    science = healthy()
+    parts = three_parts(draw_cells(make_world(0, n_genes=300), 400, 0), 0)
+    prepared = simulate(parts, config, science)
+    signature = known_signature(parts.train, science)
+    return train(parts.train, signature, prepared, parts.validation, config, science), prepared
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:
+    whole, _ = trained(replace(SMALL, out=tmp_path / "whole"))
+    last = torch.load(tmp_path / "whole/checkpoints/last.ckpt", weights_only=True)
+    interrupted = tmp_path / "parts/checkpoints"
+    interrupted.mkdir(parents=True)
+    after_two = next((tmp_path / "whole/checkpoints").glob("*epoch=01*.ckpt"))
+    (interrupted / "last.ckpt").write_bytes(after_two.read_bytes())
+    trained(replace(SMALL, out=tmp_path / "parts", resume=True))
+    again = torch.load(interrupted / "last.ckpt", weights_only=True)
+    assert again["epoch"] == last["epoch"] == 3
+    for name, tensor in last["state_dict"].items():
+        assert torch.equal(tensor, again["state_dict"][name]), name
+    assert whole.epochs <= 4
+
+
+def test_before_training_the_network_is_the_mean_of_the_likelihoods() -> None:
+    reference = draw_cells(make_world(0, n_genes=300), 200, 0)
+    model = build(reference, signature_of(reference), replace(SMALL, dropout=0.0), healthy())
+    estimates = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(8), (5, 3))).float()
+    logits = model.logits(BulkInput(estimates, torch.zeros(5), torch.zeros(5, 300)))
+    expected = estimates.mean(1) + 0.01 / 8
+    expected = expected / expected.sum(1, keepdim=True)
+    assert len(logits) == 1 + SMALL.members
+    for each in logits.softmax(-1):
+        assert torch.allclose(each, expected, atol=1e-6)
+
+
+def test_predictions_of_the_kept_model_match_the_types_and_lose_little_without_some_genes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert commands.call(["run", "--cpu", "--quick-test", "--out", str(out)]) == 0
+    world = make_world(42)
+    test = mix(draw_cells(world, 800, 7), 40, 500, 1.0, 3)
+    names = [f"gene{place:04d}" for place in range(2000)]
+    samples = [f"s{row}" for row in range(40)]
+    types = [f"type{kind}" for kind in range(8)]
+    pd.DataFrame(test.fractions, samples, types).to_csv(tmp_path / "truth.csv")
+    table = pd.DataFrame(test.counts, samples, names)
+    table.T.to_csv(tmp_path / "bulk.csv")
+    some = np.random.default_rng(0).permutation(2000)[:1400]
+    table.iloc[:, some].to_csv(tmp_path / "some.csv")
+    found = {}
+    for name in ("bulk", "some"):
+        goal = tmp_path / f"{name}.out.csv"
+        arguments = [
+            "--bulk",
+            str(tmp_path / f"{name}.csv"),
+            "--truth",
+            str(tmp_path / "truth.csv"),
+            "--out",
+            str(goal),
+        ]
+        assert commands.call(["predict", "--model", str(out), *arguments]) == 0
+        found[name] = json.loads(goal.with_suffix(".metrics.json").read_text())["model"]
+        written = pd.read_csv(goal)
+        assert written.groupby("sample")["fraction"].sum().to_numpy() == pytest.approx(1)
+        assert (written["lower"] <= written["fraction"]).all()
+        assert (written["fraction"] <= written["upper"]).all()
+    assert found["bulk"]["mae"] < 0.015
+    assert found["some"]["mae"] < 2 * found["bulk"]["mae"]
+    assert "of 500 genes of the reference" in capsys.readouterr().out
+    assert commands.call(["predict", "--bulk", str(tmp_path / "bulk.csv"), "--model", str(tmp_path)]) == 4
+
+
+def test_a_signature_in_fewer_genes_keeps_the_mass_of_a_cell() -> None:
+    signature = signature_of(draw_cells(make_world(0, n_genes=300), 200, 0))
+    some = np.arange(0, 300, 2)
+    fewer = restricted(signature, some)
+    whole = signature.composition * signature.content[:, None]
+    assert fewer.composition.sum(1) == pytest.approx(1)
+    assert fewer.composition * fewer.content[:, None] == pytest.approx(whole[:, some])
+
+
+def test_every_option_changes_the_configuration() -> None:
+    command = commands.commands["run"]
+    other = {int: "7", float: "0.125", str: "x", bool: None}
+    options = [field.name for field in fields(RunConfig)]
+    assert len(options) == 42
+    for name in options:
+        value = getattr(RunConfig(), name)
+        choices = next(field.metadata["choices"] for field in fields(RunConfig) if field.name == name)
+        text = choices[-1] if choices else other.get(type(value), "x")
+        arguments = [f"--{name.replace('_', '-')}", *([] if text is None else [text])]
+        with command.make_context("run", arguments) as context:
+            config = RunConfig(**context.params)
+        assert getattr(config, name) != value, name
+        assert replace(config, **{name: value}) == RunConfig(), name
+
+
+@pytest.mark.long
+def test_two_ranks_come_to_the_metrics_of_one(tmp_path: Path) -> None:
+    """As many updates on the same global batches; sums over ranks are exact, what is left is rounding of gradients."""
+    found = {}
+    for devices in ("1", "2"):
+        out = tmp_path / devices
+        more = ["--devices", devices, "--dropout", "0", "--max-epochs", "2", "--lambda-kl", "0"]
+        command = [
+            sys.executable,
+            "-m",
+            "evenkeel_recipes.deconvolution",
+            "run",
+            "--cpu",
+            "--quick-test",
+            "--out",
+            str(out),
+        ]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [*command, *more], env=environment, timeout=110, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        logged = pd.read_csv(next(out.glob("logs/deconvolution-csv/version_0/metrics.csv")))
+        found[devices] = logged["val_metrics/prop_mae"].dropna().to_numpy()
+    assert len(found["1"]) == 2
+    assert found["2"] == pytest.approx(found["1"], rel=1e-3)
