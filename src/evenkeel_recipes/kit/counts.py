@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import anndata
+import h5py
 import numpy as np
 import pandas as pd
+from anndata.io import read_elem, sparse_dataset
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -52,24 +55,50 @@ def read_cells(
     Raises:
         Refused: the file, a column or the layer is missing, a gene has its name twice, or a value is no count.
     """
-    if not path.is_file():
-        raise Refused(f"there is no file {path}")
-    try:
-        data = anndata.read_h5ad(path, backed="r")
-    except (OSError, KeyError) as error:
-        raise Refused(f"{path} is no AnnData file (.h5ad): {error}") from error
-    try:
-        obs = _columns(data.obs, columns, path)
-        genes = _once(tuple(map(str, data.var_names)), path)
-        rows = np.arange(data.n_obs) if choose is None else np.sort(choose(obs))
+    with opened(path) as file:
+        obs = _columns(read_elem(file["obs"]), columns, path)
+        genes = _once(tuple(map(str, read_elem(file["var"]).index)), path)
+        rows = np.arange(len(obs)) if choose is None else np.sort(choose(obs))
         if not len(rows):
-            raise Refused(f"{path}: no cell is left to read of {data.n_obs}")
-        pieces = list(_pieces(data, layer, rows))
-    finally:
-        data.file.close()
+            raise Refused(f"{path}: no cell is left to read of {len(obs)}")
+        pieces = list(_pieces(matrix_of(file, layer), len(obs), rows))
     names = obs.index.to_numpy().astype(str)[rows]
     whole, recovered = _counts(sparse.vstack(pieces, format="csr"), names, path, layer)
     return Cells(whole, genes, obs.iloc[rows], recovered)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """An AnnData file, none of whose matrices is read; anndata itself would read all layers.
+
+    Raises:
+        Refused: there is none, or it is of another kind.
+    """
+    if not path.is_file():
+        raise Refused(f"there is no file {path}")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise Refused(f"{path} is no AnnData file (.h5ad): {error}") from error
+    with file:
+        if missing := [part for part in ("obs", "var") if part not in file]:
+            raise Refused(f"{path} is no AnnData file (.h5ad): it has no {', '.join(missing)}")
+        yield file
+
+
+def matrix_of(file: h5py.File, layer: str) -> Any:  # noqa: ANN401  # h5py has no types
+    """What holds the counts on disk, by rows: the layer, else X.
+
+    Raises:
+        Refused: the file has neither.
+    """
+    if layer not in file.get("layers", {}) and "X" not in file:
+        raise Refused(f"{file.filename} has neither a layer {layer!r} nor X, so no counts")
+    found = file["layers"][layer] if layer in file.get("layers", {}) else file["X"]
+    if isinstance(found, h5py.Dataset):
+        return found
+    stored = sparse_dataset(found)
+    return stored if stored.format == "csr" else stored.to_memory().tocsr()  # columns cannot be read in pieces of rows
 
 
 def _columns(obs: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
@@ -93,11 +122,10 @@ def _once(genes: tuple[str, ...], path: Path) -> tuple[str, ...]:
     return genes
 
 
-def _pieces(data: anndata.AnnData, layer: str, rows: NDArray[np.int64]) -> Iterator[sparse.csr_matrix]:
-    matrix = data.layers.get(layer, data.X)
-    wanted = np.zeros(data.n_obs, dtype=bool)
+def _pieces(matrix: Any, n_cells: int, rows: NDArray[np.int64]) -> Iterator[sparse.csr_matrix]:  # noqa: ANN401  # as matrix_of
+    wanted = np.zeros(n_cells, dtype=bool)
     wanted[rows] = True
-    for start in range(0, data.n_obs, ROWS_AT_ONCE):
+    for start in range(0, n_cells, ROWS_AT_ONCE):
         here = wanted[start : start + ROWS_AT_ONCE]
         if here.any():
             yield sparse.csr_matrix(matrix[start : start + ROWS_AT_ONCE][here], dtype=np.float64)

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import anndata
 import numpy as np
 import pandas as pd
+from anndata.io import read_elem
 from numpy.typing import NDArray
 from scipy import sparse
 
-from evenkeel_recipes.kit.counts import read_cells
+from evenkeel_recipes.kit.counts import matrix_of, opened, read_cells
 from evenkeel_recipes.kit.refusal import Refused
 from evenkeel_recipes.virtual_cell.conditions import Treatment, Vocabulary, parse
 from evenkeel_recipes.virtual_cell.config import DataConfig
@@ -140,14 +140,8 @@ class _Layout(NamedTuple):
 
 def _layout(path: Path, config: DataConfig) -> _Layout:
     """What a file holds, from its head and a few rows of its counts."""
-    if not path.is_file():
-        raise Refused(f"there is no file {path}")
-    try:
-        data = anndata.read_h5ad(path, backed="r")
-    except (OSError, KeyError) as error:
-        raise Refused(f"{path} is no AnnData file (.h5ad): {error}") from error
-    try:
-        layers, columns = list(data.layers), list(map(str, data.obs.columns))
+    with opened(path) as file:
+        layers, columns = list(file.get("layers", ())), list(map(str, read_elem(file["obs"]).columns))
         if config.counts_layer is not None and config.counts_layer not in layers:
             raise Refused(
                 f"{path} has no layer {config.counts_layer!r}; it has {', '.join(layers) or 'none'}. Name one with "
@@ -158,11 +152,8 @@ def _layout(path: Path, config: DataConfig) -> _Layout:
             if key is not None and key not in columns:
                 raise Refused(f"{path}: obs has no column {key!r} ({flag}); it has {', '.join(columns) or 'none'}")
         layer = config.counts_layer or "counts"
-        matrix = data.layers[layer] if layer in layers else data.X
-        head = sparse.csr_matrix(matrix[: min(ROWS_LOOKED_AT, data.n_obs)])
+        head = sparse.csr_matrix(matrix_of(file, layer)[:ROWS_LOOKED_AT])
         return _Layout(columns, layer, BYTES_A_COUNT * head.nnz / max(1, head.shape[0]))
-    finally:
-        data.file.close()
 
 
 def _refuse_beyond_memory(present: _Layout, n_cells: int, path: Path) -> None:
@@ -197,13 +188,12 @@ def _doses(obs: pd.DataFrame, key: str | None, path: Path) -> NDArray[np.float64
 def _spatial(path: Path, key: str | None, names: pd.Index) -> NDArray[np.float32] | None:
     if key is None:
         return None
-    data = anndata.read_h5ad(path, backed="r")
-    try:
-        if key not in data.obsm:
-            raise Refused(f"{path}: obsm has no {key!r}; it has {', '.join(data.obsm) or 'none'}")
-        where = np.asarray(data.obsm[key], dtype=np.float64)[data.obs_names.get_indexer(names)]
-    finally:
-        data.file.close()
+    with opened(path) as file:
+        present = list(file.get("obsm", ()))
+        if key not in present:
+            raise Refused(f"{path}: obsm has no {key!r}; it has {', '.join(present) or 'none'}")
+        at = pd.Index(read_elem(file["obs"]).index).get_indexer(names)
+        where = np.asarray(read_elem(file["obsm"][key]), dtype=np.float64)[at]
     bad = int((~np.isfinite(where)).sum())
     if bad or where.ndim != 2 or where.shape[1] not in SPATIAL_DIMS:  # noqa: PLR2004  # cells, axes
         raise Refused(
