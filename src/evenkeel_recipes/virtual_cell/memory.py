@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from evenkeel_recipes.kit.outcome import peak_memory
 from evenkeel_recipes.virtual_cell.config import RunConfig
 from evenkeel_recipes.virtual_cell.data import Study
-from evenkeel_recipes.virtual_cell.sampling import CELLS_AT_ONCE
 from evenkeel_recipes.virtual_cell.virtual import cells_for_means
 
 FLOAT = 4
 COPIES_OF_PARAMETERS = 7  # themselves, gradients, two moments of AdamW, the checkpoint being written twice, averages
 COPIES_OF_BATCH = 30  # tensors [batch, genes] that a step of stage 1 holds: decoder, likelihood, its slopes
-COPIES_OF_CELLS = 9  # tensors [cells, genes] while a mean profile is taken
+COPIES_OF_CELLS = 25  # tensors [cells, genes] while treated and untreated cells are made and judged
+LATER = 60_000_000  # bytes that libraries take when training and drawing begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Estimate:
     @property
     def total(self) -> int:
         """The most at one time: training and generating take turns."""
-        return self.so_far + self.parameters + max(self.training_step, self.generating)
+        return self.so_far + LATER + self.parameters + max(self.training_step, self.generating)
 
     def __str__(self) -> str:
         """For people."""
@@ -42,7 +42,7 @@ class Estimate:
 def estimate(study: Study, config: RunConfig, num_parameters: int) -> Estimate:
     """What a run on these cells will need."""
     genes = study.counts.shape[1]
-    generated = max(config.eval_cells, cells_for_means(genes), min(CELLS_AT_ONCE, config.eval_cells))
+    generated = max(config.eval_cells, cells_for_means(genes))
     return Estimate(
         so_far=peak_memory(),
         parameters=FLOAT * COPIES_OF_PARAMETERS * num_parameters,

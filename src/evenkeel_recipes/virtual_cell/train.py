@@ -89,7 +89,7 @@ def run_stage(stage: Stage, model: VirtualCell, running: Running) -> list[dict[s
         evenkeel.TrainingStopped: a loss, gradient or parameter was not finite; `out/evenkeel` tells why.
     """
     lr = model.parts.learning_rate(stage.lr)
-    optimizer = torch.optim.AdamW(stage.parameters, lr=lr, weight_decay=running.weight_decay)
+    optimizer = torch.optim.AdamW(stage.parameters, lr=lr, weight_decay=running.weight_decay, fused=True)
     schedule = LambdaLR(optimizer, _cosine(stage.epochs * stage.num_batches) if running.cosine else _constant)
     progress = Progress(stage.name, model, optimizer, schedule, stage.averaged)
     history = read_progress(running.out, progress) if running.resume else []
@@ -110,7 +110,7 @@ def run_stage(stage: Stage, model: VirtualCell, running: Running) -> list[dict[s
 
 def _epoch(loop: Loop, epoch: int) -> dict[str, object]:
     stage, model, clip = loop.stage, loop.model, loop.running.clip
-    began, seen = time.monotonic(), Seen()
+    began, cpu, seen = time.monotonic(), time.process_time(), Seen()
     for batch in loop.guard.batches(stage.batches(epoch)):
         with torch.autocast("cpu", torch.bfloat16, enabled=loop.running.bfloat16):
             loss, terms = stage.loss(batch, epoch)
@@ -130,6 +130,7 @@ def _epoch(loop: Loop, epoch: int) -> dict[str, object]:
         "nan_step": None if loop.guard.incident is None else loop.guard.incident.case.step,
         "lr": loop.optimizer.param_groups[0]["lr"],
         "seconds": round(time.monotonic() - began, 3),
+        "cpu_seconds": round(time.process_time() - cpu, 3),
     }
 
 

@@ -1,0 +1,107 @@
+"""Scores against formulas written out, baselines against sums by hand, ceilings against simulated truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from evenkeel_recipes.virtual_cell.baselines import shifts
+from evenkeel_recipes.virtual_cell.data import Study
+from evenkeel_recipes.virtual_cell.profiles import profiles_of
+from evenkeel_recipes.virtual_cell.scores import HIGHER_IS_BETTER, Seen, ceiling_of, mean_of, scores
+
+
+def seen(rng: np.random.Generator, n_genes: int = 80) -> Seen:
+    """Any profile, effect and cells."""
+    return Seen(*(torch.from_numpy(rng.normal(size=shape)) for shape in ((n_genes,), (n_genes,), (20, n_genes))))
+
+
+def test_scores_are_their_formulas(rng: np.random.Generator) -> None:
+    """By NumPy and SciPy."""
+    predicted, measured = seen(rng), seen(rng)
+    found = scores(predicted, measured)
+    p, m = predicted.mean.numpy(), measured.mean.numpy()
+    assert set(found) == set(HIGHER_IS_BETTER)
+    assert found["rmse"] == pytest.approx(np.sqrt(((p - m) ** 2).mean()))
+    assert found["mse"] == pytest.approx(((p - m) ** 2).mean())
+    assert found["mae"] == pytest.approx(np.abs(p - m).mean())
+    assert found["r2"] == pytest.approx(1 - ((p - m) ** 2).sum() / ((m - m.mean()) ** 2).sum())
+    assert found["pearson_delta"] == pytest.approx(stats.pearsonr(predicted.effect, measured.effect)[0])
+    assert found["spearman_delta"] == pytest.approx(stats.spearmanr(predicted.effect, measured.effect)[0])
+    top = [set(np.argsort(-np.abs(one.effect.numpy()))[:50]) for one in (predicted, measured)]
+    assert found["de_overlap"] == pytest.approx(len(top[0] & top[1]) / 50)
+    right = np.sign(predicted.effect.numpy()) == np.sign(measured.effect.numpy())
+    assert found["de_sign"] == pytest.approx(right[list(top[1])].mean())
+
+
+def test_no_effect_has_no_correlation(rng: np.random.Generator) -> None:
+    """Undefined, not 0; errors are defined all the same."""
+    flat = seen(rng)
+    found = scores(Seen(flat.mean, torch.zeros(80, dtype=torch.float64), flat.cells), seen(rng))
+    assert {name for name, value in found.items() if value is None} == {
+        "pearson_delta",
+        "spearman_delta",
+        "de_overlap",
+        "de_sign",
+    }
+
+
+def test_a_mean_over_conditions_wants_all_of_them() -> None:
+    """Leaving some out for one predictor only would compare different conditions."""
+    assert mean_of([{"rmse": 1.0}, {"rmse": 2.0}], "rmse") == 1.5
+    assert mean_of([{"rmse": 1.0}, {"rmse": None}], "rmse") is None
+    assert mean_of([], "rmse") is None
+
+
+def test_ceilings_are_what_the_truth_scores(rng: np.random.Generator) -> None:
+    """From halves of noisy measurements of a known effect."""
+    n_genes, noise = 20_000, 0.8
+    truth = rng.normal(size=n_genes)
+    halves = [truth + noise * rng.normal(size=n_genes) for _ in range(2)]
+    whole = (halves[0] + halves[1]) / 2
+    r, mse = stats.pearsonr(*halves)[0], ((halves[0] - halves[1]) ** 2).mean()
+    assert ceiling_of("pearson_delta", r) == pytest.approx(stats.pearsonr(truth, whole)[0], abs=0.01)
+    assert ceiling_of("mse", mse) == pytest.approx(((truth - whole) ** 2).mean(), rel=0.05)
+    assert ceiling_of("rmse", np.sqrt(mse)) == pytest.approx(np.sqrt(((truth - whole) ** 2).mean()), rel=0.05)
+    r2 = 1 - mse / halves[1].var()
+    assert ceiling_of("r2", r2) == pytest.approx(1 - ((truth - whole) ** 2).mean() / halves[1].var(), abs=0.02)
+    assert ceiling_of("pearson_delta", -0.1) is None
+    assert ceiling_of("de_overlap", 0.5) is None
+    assert ceiling_of("energy_distance", 0.3) == 0.0
+
+
+def test_baselines_by_hand(study: Study) -> None:
+    """Sums and means of differences of means; None where there is nothing to go by."""
+    rows = np.flatnonzero(~((study.treatment == 2) & (study.cell_type == 0)))
+    profiles, codes = profiles_of(study, rows), study.codes.astype(float)
+    place = {study.vocabulary.name(t): row for row, t in enumerate(study.treatments)}
+
+    def effect(name: str, kind: int) -> np.ndarray:
+        mean = [profiles.mean[profiles.find(place[one], kind), :-1] for one in (name, "control")]
+        return mean[0] - mean[1]
+
+    pair = shifts(profiles, codes, study.control, place["P1+P2"], 1)
+    assert not pair["no_change"].any()
+    assert np.allclose(pair["additive"], effect("P1", 1) + effect("P2", 1))
+    assert np.allclose(pair["mean_shift"], (effect("P1+P2", 0) + effect("P1+P2", 2)) / 2)
+    others = [effect(name, 1) for name in place if name not in {"control", "P1+P2"}]
+    assert np.allclose(pair["mean_of_others"], np.mean(others, 0))
+    alone = shifts(profiles, codes, study.control, 2, 0)
+    assert alone["additive"] is None
+    assert np.isfinite(alone["linear"]).all()
+
+
+def test_profiles_are_means_of_single_cells(study: Study) -> None:
+    """log1p counts per 10,000, and the log library as the last column."""
+    rows = np.arange(0, len(study), 3)
+    profiles = profiles_of(study, rows)
+    at = profiles.find(3, 1)
+    cells = rows[(study.treatment[rows] == 3) & (study.cell_type[rows] == 1)]
+    counts = study.counts[cells].toarray().astype(float)
+    logs = np.log1p(1e4 * counts / counts.sum(1, keepdims=True))
+    assert np.allclose(profiles.mean[at, :-1], logs.mean(0))
+    assert profiles.mean[at, -1] == pytest.approx(np.log(counts.sum(1)).mean())
+    assert profiles.number[at] == len(cells)
+    assert profiles.find(3, 99) is None
