@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
-NUM_CONTRACTS = 3
+NUM_CONTRACTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +39,11 @@ class Verdict:
 def copied_package(tmp_path: Path) -> Path:
     """The package as it stands, with the project's own configuration beside it."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    copied = tmp_path / "src" / "evenkeel"
-    shutil.copytree(ROOT / "src" / "evenkeel", copied, ignore=shutil.ignore_patterns("__pycache__"))
-    assert len(list(copied.rglob("*.py"))) > 20
-    return copied
+    copied = tmp_path / "src"
+    shutil.copytree(ROOT / "src", copied, ignore=shutil.ignore_patterns("__pycache__"))
+    assert len(list(copied.glob("evenkeel/**/*.py"))) > 20
+    assert len(list(copied.glob("evenkeel_recipes/**/*.py"))) > 20
+    return copied / "evenkeel"
 
 
 def lint_imports(package: Path) -> Verdict:
@@ -112,15 +113,24 @@ def test_contracts_hold_for_the_package_as_it_is(copied_package: Path) -> None:
             "evenkeel is not allowed to import evenkeel_recipes",
             id="recipes",
         ),
+        pytest.param(
+            {"../evenkeel_recipes/deconvolution/data.py": "import evenkeel_recipes.virtual_cell"},
+            "recipes are strangers to one another and share only the kit",
+            "evenkeel_recipes.deconvolution is not allowed to import evenkeel_recipes.virtual_cell",
+            id="recipe-beside-recipe",
+        ),
+        pytest.param(
+            {"../evenkeel_recipes/kit/refusal.py": "import evenkeel.step.window"},
+            "recipes use evenkeel's public face only",
+            "evenkeel_recipes is not allowed to import evenkeel.step",
+            id="recipe-behind-the-face",
+        ),
     ],
 )
 def test_planted_import_breaks_its_contract(
     copied_package: Path, planted: dict[str, str], contract: str, named: str
 ) -> None:
     """One offending import breaks exactly one contract, and the output says which and why."""
-    recipes = copied_package.with_name("evenkeel_recipes")
-    recipes.mkdir(exist_ok=True)
-    plant(recipes, "__init__.py", "")
     for module, line in planted.items():
         plant(copied_package, module, line)
     verdict = lint_imports(copied_package)

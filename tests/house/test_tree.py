@@ -9,10 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "evenkeel"
+RECIPES = ROOT / "src" / "evenkeel_recipes"
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 60
 # what no single room can answer for
-BESIDE_THE_ROOMS = {"house", "end_to_end", "examples", "bench", "ranks", "grid", "peers"}
+BESIDE_THE_ROOMS = {"house", "end_to_end", "examples", "bench", "ranks", "grid", "peers", "recipes"}
 BROAD = {"Exception", "BaseException"}
 
 Habit = Callable[[str], Iterator[str]]
@@ -142,9 +143,9 @@ NEIGHBOURS: dict[Habit, list[str]] = {
 
 @pytest.mark.parametrize("habit", HABITS, ids=lambda habit: habit.__name__)
 def test_package_keeps_habit(habit: Habit) -> None:
-    """Every module of the package keeps every habit."""
-    modules = sorted(PACKAGE.rglob("*.py"))
-    assert len(modules) > 20
+    """Every module of the package and of the recipes keeps every habit."""
+    modules = sorted([*PACKAGE.rglob("*.py"), *RECIPES.rglob("*.py")])
+    assert len(modules) > 300
     found = [f"{path.relative_to(ROOT)}:{told}" for path in modules for told in habit(path.read_text(encoding="utf8"))]
     assert found == []
 
@@ -168,6 +169,14 @@ def test_folders_of_tests_carry_the_names_of_the_rooms() -> None:
     assert len(rooms) > 5
     assert "house" in folders
     assert strangers(folders, rooms) == []
+
+
+def test_recipes_have_tests_of_their_names() -> None:
+    """The same, one storey down."""
+    recipes = {path.parent.name for path in RECIPES.glob("*/__init__.py")}
+    folders = {path.name for path in (ROOT / "tests" / "recipes").iterdir() if path.is_dir()} - {"__pycache__"}
+    assert len(recipes) > 2
+    assert folders == recipes
 
 
 def test_stranger_among_the_folders_is_named() -> None:

@@ -72,11 +72,17 @@ def copy(
     directory: Annotated[Path | None, typer.Argument(metavar="DIR", help="A new directory; default: ./NAME.")] = None,
 ) -> None:
     """Copy the source of a recipe, to make it your own; it runs as `python -m DIR run`."""
-    source = _folder(find(name))
+    entry = find(name)
+    source = _folder(entry)
     goal = directory or Path(source.name)
     if goal.exists():
         raise UsageError(f"{goal} exists; name a new directory")
+    if not goal.name.isidentifier():
+        raise UsageError(f"{goal.name!r} cannot be imported: letters, digits and underscores, no digit first")
     shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in goal.rglob("*.py"):  # what imports itself by its old name would not be the copy
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(_package(entry), goal.name), encoding="utf-8")
     typer.echo(f"{goal}: run it with `python -m {goal.name} run`, from {goal.absolute().parent}")
 
 
@@ -121,13 +127,17 @@ def _ask(context: typer.Context, name: str, command: str) -> None:
     context.obj.append(RecipeCall(name, command, tuple(context.args)))
 
 
+def _package(entry: EntryPoint) -> str:
+    return entry.module.rpartition(".")[0]
+
+
 def _folder(entry: EntryPoint) -> Path:
-    package = importlib.util.find_spec(entry.module.rpartition(".")[0])
+    package = importlib.util.find_spec(_package(entry))
     if package is None or not package.submodule_search_locations:
         raise UsageError(f"recipe {entry.name} is declared in {entry.module}, which is not in a package")
     return Path(package.submodule_search_locations[0])
 
 
 def _summary(entry: EntryPoint) -> str:
-    package = importlib.import_module(entry.module.rpartition(".")[0])
+    package = importlib.import_module(_package(entry))
     return (inspect.getdoc(package) or "").partition("\n")[0]

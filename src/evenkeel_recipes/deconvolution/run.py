@@ -9,6 +9,7 @@ from dataclasses import replace
 import click
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from evenkeel_recipes.deconvolution.bulk import read_bulk, read_truth
 from evenkeel_recipes.deconvolution.config import PredictConfig, RunConfig
@@ -17,7 +18,8 @@ from evenkeel_recipes.deconvolution.estimate import Estimator, estimate, of_fitt
 from evenkeel_recipes.deconvolution.evaluate import baselines, by_type, compare, outcome
 from evenkeel_recipes.deconvolution.faults import FAULTS
 from evenkeel_recipes.deconvolution.keep import Kept, read_kept, write_kept
-from evenkeel_recipes.deconvolution.mixtures import composition, signature_of
+from evenkeel_recipes.deconvolution.mixtures import Signature, composition, signature_of
+from evenkeel_recipes.deconvolution.model import Deconvolution
 from evenkeel_recipes.deconvolution.prepare import (
     Prepared,
     is_current,
@@ -36,6 +38,7 @@ from evenkeel_recipes.kit.outcome import score_lines, write_metrics
 from evenkeel_recipes.kit.refusal import DONE, NO_SKILL
 
 SIMULATED_CELLS = 6000
+tell = rank_zero_only(click.echo)
 
 
 def run(asked: RunConfig) -> int:
@@ -43,7 +46,7 @@ def run(asked: RunConfig) -> int:
     began = time.monotonic()
     science = planted(healthy(), asked.fault, FAULTS)
     for line in banner(asked.fault, FAULTS):
-        click.echo(line)
+        tell(line)
     config = science.configured(quick(asked) if asked.quick_test else asked)
     _settled_by_the_user(config)
     config.out.mkdir(parents=True, exist_ok=True)
@@ -52,9 +55,12 @@ def run(asked: RunConfig) -> int:
     prepared = prepare(reference, parts, config, science)
     signature = known_signature(parts.train, science)
     trained = train(parts.train, signature, prepared, parts.validation, config, science)
+    model, whole = on_all_cells(reference, trained.epochs, config, science)
+    if own_rank():
+        return DONE  # one process judges and writes
     estimator = settle(trained.model, science.emitted, signature, prepared.val, config.n_val // 3)
     judged = judge(estimator, prepared, parts, config, science, began)
-    kept = Kept(on_all_cells(estimator, reference, trained.epochs, config, science), reference.genes, reference.types)
+    kept = Kept(replace(estimator, model=model, signature=whole), reference.genes, reference.types)
     write_kept(config.out / "model.json", kept, config)
     write_metrics(config.out / "metrics.json", judged.outcome)
     write_signature(config.out / "signature.csv", kept)
@@ -67,6 +73,11 @@ def run(asked: RunConfig) -> int:
     else:
         write_proportions(config.out / "proportions.csv", judged.estimated, judged.samples, reference.types)
     return NO_SKILL if config.require_skill and not judged.beats_all else DONE
+
+
+def own_rank() -> int:
+    """Which of the processes that Lightning started this one is; 0 where it started none."""
+    return int(getattr(rank_zero_only, "rank", 0))
 
 
 def quick(config: RunConfig) -> RunConfig:
@@ -122,24 +133,23 @@ def read_cells_of(config: RunConfig) -> Reference:
 def prepare(reference: Reference, parts: Parts, config: RunConfig, science: Science) -> Prepared:
     """The samples of all splits: those of an earlier run with the same options, or new ones; read back either way."""
     directory = config.out / "data"
-    if not (config.resume and is_current(directory, config)):
-        click.echo(f"Normalizing bulk data (target_sum=1e4, log1p)... {config.n_train:,} training samples")
+    if not ((config.resume or own_rank()) and is_current(directory, config)):
+        tell(f"Normalizing bulk data (target_sum=1e4, log1p)... {config.n_train:,} training samples")
         write(directory, simulate(parts, config, science), reference, config)
         science.stored(directory)
     prepared = read(directory, reference, science)
     view = prepared.train.view
-    click.echo(f"bulk range {view.min():.2f} to {view.max():.2f}, mean {view.mean():.2f}")
+    tell(f"bulk range {view.min():.2f} to {view.max():.2f}, mean {view.mean():.2f}")
     return prepared
 
 
 def on_all_cells(
-    estimator: Estimator, reference: Reference, epochs: int, config: RunConfig, science: Science
-) -> Estimator:
-    """The same, trained on the cells too that it was chosen and judged by; blend and intervals stay as settled."""
+    reference: Reference, epochs: int, config: RunConfig, science: Science
+) -> tuple[Deconvolution, Signature]:
+    """A model that is trained on the cells too that the other one is chosen and judged by, and the signature of all."""
     signature = known_signature(reference, science)
     split = to_train_on(reference, config, science)
-    model = train_again(reference, signature, split, epochs, config, science)
-    return replace(estimator, model=model, signature=signature)
+    return train_again(reference, signature, split, epochs, config, science), signature
 
 
 def judge(
