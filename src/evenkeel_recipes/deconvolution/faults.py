@@ -87,7 +87,7 @@ FAULTS: tuple[Fault[Science], ...] = (
     Fault(
         name="unbounded_logvar",
         happened="the divergence overflows",
-        cause="exp of a log-variance that history.nothing bounds, with cells that are hundreds instead of ones",
+        cause="exp of a log-variance that nothing bounds, with cells that are hundreds instead of ones",
         says="evenkeel run: step 0, phase forward, exp of the log-variance or what it overflows in next, family range",
         loud=True,
         plant=lambda science: replace(science, bounded=history.unbounded, cell_view=history.without_logarithm),
@@ -111,7 +111,7 @@ FAULTS: tuple[Fault[Science], ...] = (
     Fault(
         name="nan_print_only",
         happened="training completed successfully, best file val_loss=nan",
-        cause="bad losses are printed and history.nothing else; every comparison with NaN is false",
+        cause="bad losses are printed and nothing else; every comparison with NaN is false",
         says="evenkeel run: as kl_log_zero; without it the checkpoint is refused, exit status 4",
         loud=True,
         plant=lambda science: replace(_raw(science), proportion=history.kl_by_log_of_softmax, watched=False),
@@ -150,7 +150,7 @@ FAULTS: tuple[Fault[Science], ...] = (
     ),
     Fault(
         name="cli_drop",
-        happened="options changed history.nothing",
+        happened="options changed nothing",
         cause="they were parsed and never copied",
         says="audit of the configuration: options given that the resolved configuration does not show",
         loud=False,
