@@ -95,7 +95,8 @@ def test_the_distance_of_distributions_reaches_the_flow(
     model = model_for(material)
     stage = flow_stage(model, material)
     batch = next(iter(stage.batches(0)))
-    _, terms = flow_terms(model, batch, material)
+    loss, terms = flow_terms(model, batch, material)
+    assert torch.allclose(loss, terms["flow"] + terms["distance"])
     assert float(terms["conditions"]) >= 3
     reached = gradients(model, terms["distance"])
     assert "field.basis.weight" in reached
