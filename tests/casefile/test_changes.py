@@ -61,4 +61,4 @@ def test_how_far_back(step: int) -> None:
     assert [step - kept for attempt in found for kept in attempt.before] == {0: [], 1: [1], 2: [1], 19: [9]}.get(
         step, [10]
     )
-    assert all((attempt.begins, attempt.judged) == (step, range(step, step + 2)) for attempt in found)
+    assert all((attempt.begins, attempt.judged) == (step, range(step, step + 1)) for attempt in found)

@@ -115,10 +115,13 @@ def attempts(incident: Incident) -> Iterator[Attempt]:
 
 
 def _from_earlier(step: int) -> Attempt:
-    """Evidence, so that it answers nothing: what would be tried without it is tried after it."""
+    """Evidence, so that it answers nothing: what would be tried without it is tried after it.
+
+    The step is judged alone: where a training runs away, the one after it may fail by itself.
+    """
     back = min(_FARTHEST_BACK, max(step // 2, 1))
     change = EarlierSnapshot(back)
-    return Attempt(change, step, range(step, step + 2), "state", {step - back: change.keep})
+    return Attempt(change, step, range(step, step + 1), "state", {step - back: change.keep})
 
 
 def _calmer(step: int, cause: Cause) -> tuple[Attempt, ...]:

@@ -11,6 +11,7 @@ from evenkeel.core.case import Case
 from evenkeel.core.cause import Cause
 from evenkeel.core.edit import Edit
 from evenkeel.core.incident import Advice, Experiment, Incident
+from evenkeel.core.patch import ProofResult
 from evenkeel.diagnose.rank import explain
 from evenkeel.experiment.change import Change
 from evenkeel.experiment.earlier_snapshot import NAME as EARLIER_SNAPSHOT
@@ -43,9 +44,7 @@ class Trial:
         experiment = Experiment(
             name=result.name, changed=result.changed, healthy=result.healthy, loss=losses[0] if losses else None
         )
-        steps = f"steps {result.proof.first} to {result.proof.last}"
-        ends = f", with losses from {losses[0]:.6g} to {losses[-1]:.6g}" if losses else ""
-        proof = f"the program run again with {result.changed}: {steps} are finite{ends}"
+        proof = f"the program run again with {result.changed}: {_finite(result.proof, losses)}"
         return cls(experiment=experiment, remedy=result.remedy, edits=result.edits, proof=proof)
 
     @property
@@ -77,6 +76,14 @@ def with_trials(incident: Incident, trials: Sequence[Trial]) -> Incident:
         experiments=(*incident.experiments, *(trial.experiment for trial in trials)),
         advice=(*learnt[:1], *(incident.advice if causes is incident.causes else advice_of(causes))),
     )
+
+
+def _finite(proof: ProofResult, losses: Sequence[float]) -> str:
+    """Which steps were, and how far their losses went."""
+    if proof.first == proof.last:
+        return f"step {proof.first} is finite" + (f", its loss {losses[0]:.6g}" if losses else "")
+    ends = f", with losses from {losses[0]:.6g} to {losses[-1]:.6g}" if losses else ""
+    return f"steps {proof.first} to {proof.last} are finite{ends}"
 
 
 def _with_drift(cause: Cause, trials: Sequence[Trial]) -> Cause:
