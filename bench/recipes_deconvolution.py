@@ -59,7 +59,7 @@ def speed() -> None:
     """Pairs a second through forward, backward, clipping and update, at 2,000 genes and 8 types."""
     science, config = healthy(), RunConfig(n_train=5120, redraws=4)
     cells = draw_cells(make_world(0), 4000, 0)
-    pairs = Pairs(to_train_on(cells, config, science).samples(), Cells(cells))
+    pairs = Pairs(to_train_on(cells, config, science).samples(science.bulk_target), Cells(cells))
     training = Training(build(cells, signature_of(cells), config, science), config, science, 1000)
     optimizer = training.configure_optimizers()["optimizer"]
     training.train()

@@ -51,12 +51,12 @@ def as_stored(view: Tensor) -> Tensor:
     return view
 
 
-def raw_beside_logarithms(shares: Tensor, signature: Tensor, bulk: Tensor) -> Tensor:
+def raw_beside_logarithms(shares: Tensor, signature: Tensor, bulk: Tensor, _: Tensor) -> Tensor:
     """A mix of logarithms, about 1, beside raw counts, about 100,000."""
     return (shares @ torch.log1p(TARGET_SUM * signature) - bulk).square().mean()
 
 
-def mixed_in_logarithms(shares: Tensor, signature: Tensor, bulk: Tensor) -> Tensor:
+def mixed_in_logarithms(shares: Tensor, signature: Tensor, bulk: Tensor, _: Tensor) -> Tensor:
     """The mean of logarithms is not the logarithm of the mean."""
     return (shares @ torch.log1p(TARGET_SUM * signature) - torch.log1p(TARGET_SUM * bulk)).square().mean()
 
@@ -83,7 +83,7 @@ def log_of_hundredths(prototypes: Tensor) -> Tensor:
     return torch.log1p(prototypes / 100)
 
 
-def linear_beside_linear(shares: Tensor, prototypes: Tensor, bulk: Tensor) -> Tensor:
+def linear_beside_linear(shares: Tensor, prototypes: Tensor, bulk: Tensor, _: Tensor) -> Tensor:
     """Mixed prototypes beside the bulk, both in counts per ten thousand."""
     return (shares @ prototypes / 100 - TARGET_SUM * bulk).square().mean()
 

@@ -40,14 +40,16 @@ def mixed(shares: Tensor, composition: Tensor) -> Tensor:
     return shares @ composition
 
 
-def bulk_deviance(expected: Tensor, observed: Tensor) -> Tensor:
+def bulk_deviance(expected: Tensor, observed: Tensor, negentropy: Tensor) -> Tensor:
     """Σ b·(log b - log m) over genes: half the multinomial deviance, in nats a count.
 
     Args:
         expected: [..., B, G], above 0, as a signature with a background makes it.
         observed: [B, G], from 0 up.
+        negentropy: [B], Σ b·log b of the observed, which no parameter changes.
     """
-    return (ops.xlogx(observed) - observed * torch.log(expected)).sum(-1).mean()
+    matched: Tensor = torch.linalg.vecdot(observed, torch.log(expected))
+    return (negentropy - matched).mean()
 
 
 def shares_of(logits: Tensor, content: Tensor) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from evenkeel_recipes.deconvolution.config import RunConfig
 from evenkeel_recipes.deconvolution.data import Parts, Reference, divide, resampled
@@ -48,14 +49,9 @@ class Split:
     view: NDArray[np.float32]
     fractions: NDArray[np.float64]
 
-    def samples(self) -> Samples:
-        """As the trainer wants them."""
-        return Samples.of(self.fitted, self.view, self.fractions)
-
-    def take(self, rows: NDArray[np.int64]) -> Split:
-        """Some of the samples."""
-        fitted = Fitted(self.fitted.estimates[rows], self.fitted.misfit[rows], self.fitted.deviance[rows])
-        return Split(fitted, self.view[rows], self.fractions[rows])
+    def samples(self, target: Callable[[Tensor], Tensor]) -> Samples:
+        """As the trainer wants them; `target` makes of the view what a mix is compared with."""
+        return Samples.of(self.fitted, self.view, self.fractions, target)
 
 
 @dataclass(frozen=True, slots=True)

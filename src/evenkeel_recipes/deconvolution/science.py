@@ -60,7 +60,7 @@ class Science:
     networks: Callable[[int, int, RunConfig], list[nn.Module]]
     emitted: Callable[[Tensor], Tensor]
     proportion: Callable[[Tensor, Tensor], Tensor]
-    bulk_loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+    bulk_loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
     stored: Callable[[Path], None]
     validated: Callable[[Path, NDArray[np.float32], Array, Reference], None]
     watched: bool
@@ -132,9 +132,9 @@ def as_emitted(logits: Tensor) -> Tensor:
     return logits
 
 
-def deviance_of_the_mix(shares: Tensor, signature: Tensor, bulk: Tensor) -> Tensor:
+def deviance_of_the_mix(shares: Tensor, signature: Tensor, bulk: Tensor, negentropy: Tensor) -> Tensor:
     """Mix in linear space, compare compositions."""
-    return losses.bulk_deviance(losses.mixed(shares, signature), bulk)
+    return losses.bulk_deviance(losses.mixed(shares, signature), bulk, negentropy)
 
 
 def left_alone(directory: Path) -> None:

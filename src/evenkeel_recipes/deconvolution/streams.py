@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,9 +13,12 @@ from scipy import sparse
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
+from evenkeel import ops
 from evenkeel_recipes.deconvolution.data import Reference
 from evenkeel_recipes.deconvolution.likelihood import Fitted
 from evenkeel_recipes.deconvolution.mixtures import TARGET_SUM
+
+ROWS_AT_ONCE = 1000
 
 
 class Batch(NamedTuple):
@@ -27,6 +30,8 @@ class Batch(NamedTuple):
         estimates: [B, E, K] float32, cell fractions by the likelihoods.
         misfit: [B] float32, log overdispersion.
         expression: [B, G] float32, what the network reads of the bulk.
+        observed: [B, G] float32, what the mix is compared with: the composition of the bulk.
+        negentropy: [B] float32, Σ b·log b of it.
         fractions: [B, K] float32, the truth.
     """
 
@@ -35,6 +40,8 @@ class Batch(NamedTuple):
     estimates: Tensor
     misfit: Tensor
     expression: Tensor
+    observed: Tensor
+    negentropy: Tensor
     fractions: Tensor
 
 
@@ -45,15 +52,27 @@ class Samples:
     estimates: Tensor
     misfit: Tensor
     expression: Tensor
+    observed: Tensor
+    negentropy: Tensor
     fractions: Tensor
 
     @classmethod
-    def of(cls, fitted: Fitted, expression: NDArray[np.float32], fractions: NDArray[np.float64]) -> Samples:
-        """In single precision."""
+    def of(
+        cls,
+        fitted: Fitted,
+        view: NDArray[np.float32],
+        fractions: NDArray[np.float64],
+        target: Callable[[Tensor], Tensor],
+    ) -> Samples:
+        """In single precision; `target` makes of the view what the mix is compared with, once for all epochs."""
+        expression = torch.from_numpy(view)
+        observed = target(expression)
         return cls(
             torch.from_numpy(fitted.estimates).float(),
             torch.from_numpy(fitted.misfit).float(),
-            torch.from_numpy(expression),
+            expression,
+            observed,
+            torch.cat([ops.xlogx(piece).sum(-1) for piece in torch.split(observed, ROWS_AT_ONCE)]),
             torch.from_numpy(fractions).float(),
         )
 
@@ -110,6 +129,8 @@ class Pairs(Dataset[Batch]):
             chosen.estimates[bulk],
             chosen.misfit[bulk],
             chosen.expression[bulk],
+            chosen.observed[bulk],
+            chosen.negentropy[bulk],
             chosen.fractions[bulk],
         )
 

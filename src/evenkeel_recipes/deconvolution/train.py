@@ -78,7 +78,7 @@ class Training(LightningModule):
             kl=losses.divergence(encoded.mean, encoded.log_var),
             proto=losses.prototype(encoded.decoded, science.log_view(table)[batch.labels]),
             prop=science.proportion(logits, batch.fractions),
-            bulk_recon=science.bulk_loss(shares, table, science.bulk_target(batch.expression)),
+            bulk_recon=science.bulk_loss(shares, table, batch.observed, batch.negentropy),
         )
 
     def total(self, terms: Terms) -> Tensor:
@@ -172,7 +172,7 @@ def train(
     best = ModelCheckpoint(directory, name, BEST, save_top_k=3, save_last=True, enable_version_counter=False)
     early = EarlyStopping(BEST, patience=config.patience, check_finite=False)
     trainer = _trainer(config, science, config.max_epochs, config.experiment_name, [best, early])
-    pairs = Pairs(prepared.val.samples(), Cells(validation))
+    pairs = Pairs(prepared.val.samples(science.bulk_target), Cells(validation))
     validating = validation_loader(pairs, config.batch_size, trainer.global_rank, trainer.world_size)
     training = _fit(trainer, reference, signature, prepared.train, validating, config, science, directory)
     if not best.best_model_path:
@@ -203,7 +203,7 @@ def _fit(
     directory: Path,
 ) -> Training:
     torch.manual_seed(config.seed)
-    pairs = Pairs(split.samples(), Cells(reference))
+    pairs = Pairs(split.samples(science.bulk_target), Cells(reference))
     steps = config.max_epochs * (len(pairs) // min(config.batch_size, len(pairs)))
     training = Training(build(reference, signature, config, science), config, science, steps)
     loader = training_loader(pairs, config.batch_size, config.seed, trainer.global_rank, trainer.world_size)
