@@ -228,3 +228,23 @@ def test_nothing_of_ours_stays_behind(tmp_path: Path, capsys: pytest.CaptureFixt
     num_lines = len((tmp_path / "journal-rank0.jsonl").read_text().splitlines())
     setup.step(setup.model(torch.rand(4, 3)).mean())
     assert len((tmp_path / "journal-rank0.jsonl").read_text().splitlines()) == num_lines
+
+
+@pytest.mark.parametrize("by", ["batches", "step"])
+def test_a_guard_where_all_loops_are_watched_stands_aside(by: str, tmp_path: Path) -> None:
+    """A second one would have each bad step come again as well, and write an incident of its own about it."""
+    setup = Setup(bad=0.0)
+    inner = evenkeel.Guard(setup.model, setup.optimizer, policy="skip", out=tmp_path / "inner")
+
+    def train_on(batch: list[torch.Tensor]) -> None:
+        setup.step(log_loss(setup, batch[0]))
+
+    loop = {"batches": lambda: [*map(train_on, inner.batches(setup.loader))]}
+    loop["step"] = lambda: [inner.step(train_on, batch) for batch in setup.loader]
+    outer = evenkeel.Guard(out=tmp_path / "outer")
+    with pytest.raises(evenkeel.TrainingStopped), outer.loops():
+        loop[by]()
+    assert outer.incident is not None
+    assert (outer.incident.case.reproduced, outer.incident.case.step) == (True, 5)
+    assert inner.incident is None
+    assert not (tmp_path / "inner" / "incident.json").exists()

@@ -32,7 +32,7 @@ from evenkeel.guard.together import Together
 from evenkeel.journal.writer import Journal, journal_path
 from evenkeel.locate.modules import living_roots
 from evenkeel.report.logger import IncidentLogger
-from evenkeel.step.hooks import listening, steps_heard
+from evenkeel.step.hooks import all_is_heard, listening, steps_heard
 from evenkeel.step.indices import DrawnIndices
 
 Batch = TypeVar("Batch")
@@ -122,7 +122,14 @@ class Guard:
         return self._core.incident
 
     def batches(self, loader: Iterable[Batch]) -> Iterator[Batch]:
-        """Iterate `loader`, handing the same batches out again when a step has to be repeated."""
+        """Iterate `loader`, handing the same batches out again when a step has to be repeated.
+
+        Under `evenkeel run`, and inside `supervise()`, every loop is watched already, by the policy given there: then
+        this one stands aside, and its `incident` stays None.
+        """
+        if self._stands_aside():
+            yield from loader
+            return
         source = ("guard", id(loader))
         drawn = DrawnIndices()
         with self._hearing(), drawn.heard():
@@ -167,6 +174,8 @@ class Guard:
         """
         if self._depth:
             raise UsageError("guard.step inside a loop over guard.batches: give the batch to one of the two, not both")
+        if self._stands_aside():
+            return fn(batch)
         return self._calls.step(fn, batch)
 
     @contextmanager
@@ -185,6 +194,10 @@ class Guard:
                 self._core.finish(f"the training raised {type(error).__name__}")
                 raise
         self.finish()
+
+    def _stands_aside(self) -> bool:
+        """Whether another one watches all loops; a second one would have each bad step come again as well."""
+        return self._depth == 0 and not self._calls.are_heard and all_is_heard()
 
     @contextmanager
     def _hearing(self) -> Iterator[None]:

@@ -45,6 +45,11 @@ def somebody_listens() -> bool:
     return hasattr(torch.autograd.backward, "__wrapped__")
 
 
+def all_is_heard() -> bool:
+    """Whether every loader and every step of the process is told to a listener, as under `evenkeel run`."""
+    return hasattr(_BaseDataLoaderIter.__next__, "__wrapped__")
+
+
 @contextmanager
 def steps_heard(listener: StepListener) -> Iterator[None]:
     """Tell of losses, clipping and updates; let schedules stand still when the listener does."""
