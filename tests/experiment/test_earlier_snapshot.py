@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import StepLR
 
+from evenkeel.experiment import earlier_snapshot
 from evenkeel.experiment.earlier_snapshot import EarlierSnapshot
+from evenkeel.step.living import living
 from evenkeel.step.snapshot import RandomState
 from evenkeel.step.window import HandOut
 
@@ -138,11 +140,13 @@ def test_what_an_optimizer_holds_outside_of_models() -> None:
     del optimizer
 
 
-def test_when_nothing_is_learnt() -> None:
+def test_when_nothing_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing moved, nothing was kept, or no optimizer makes the updates."""
     model = model_of()
     without_optimizer = EarlierSnapshot(1)
-    without_optimizer.keep()
+    with monkeypatch.context() as patch:  # other tests of this process may have left an optimizer alive
+        patch.setattr(earlier_snapshot, "living", lambda kind: [] if kind is Optimizer else living(kind))
+        without_optimizer.keep()
     optimizer = SGD(model.parameters(), lr=0.1)
     unmoved, not_kept = EarlierSnapshot(1), EarlierSnapshot(1)
     unmoved.keep()
