@@ -84,5 +84,4 @@ def _poisson_weights(signature: Signature) -> Array:
 def _least_squares(bulk: Array, mixing: Array, weights: Array) -> Array:
     weighted = (mixing * weights).T
     found = np.stack([nnls(weighted, row)[0] for row in bulk * weights])
-    totals = found.sum(1, keepdims=True)
-    return np.asarray(np.divide(found, totals, out=np.full_like(found, 1 / found.shape[1]), where=totals > 0))
+    return np.asarray(found / found.sum(1, keepdims=True))  # no row is 0: each type has some of each gene

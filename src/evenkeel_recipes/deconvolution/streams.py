@@ -100,7 +100,7 @@ class Cells:
 
         A gene that does not vary gets the deviation 1: its column is then 0, as it should be.
         """
-        logs = self._scaled.log1p()
+        logs = self._scaled.astype(np.float64).log1p()  # in single precision a gene that hardly varies loses all digits
         mean = np.asarray(logs.mean(0)).ravel()
         square = np.asarray(logs.multiply(logs).mean(0)).ravel()
         deviation = np.sqrt(np.maximum(square - mean**2, 0))  # rounding may leave -1e-9 where a gene is constant
