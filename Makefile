@@ -3,17 +3,21 @@
 PYTHON ?= python3
 VENV   := .venv
 OLDEST := .venv-oldest
+NEWEST := .venv-newest
+FRAMES := .venv-frameworks
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-done
 RIVALS := $(VENV)/.bench-setup-done
+PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
+MEETING := tests/guard tests/detect tests/tensors tests/experiment tests/integrations
 ARGS   ?=
 DATA   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-oldest check bench clean
+.PHONY: help setup demo test test-long test-frameworks test-oldest test-newest check bench clean
 
 help:  ## list the goals
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv and install evenkeel with its development tools
 
@@ -48,13 +52,30 @@ test: setup  ## run the tests (ARGS="-k word" to choose)
 test-long: setup  ## run those that `make test` leaves out: whole tables of programs started one by one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m long $(ARGS)
 
-# Several GB: the torch of that time brings its own libraries of CUDA. What meets other people's code is tested.
-test-oldest:  ## run the tests of hooks and frameworks on the oldest versions supported, in .venv-oldest
+# What else they need is that of .venv, which comes after the folder of their own.
+test-frameworks: setup  ## run the programs of the frameworks on the oldest ones supported, with the torch of .venv
+	test -x $(FRAMES)/bin/python || $(BIN)/python -m venv $(FRAMES)
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "$(PURELIB)")')" > $$($(FRAMES)/bin/python -c "$(PURELIB)")/setup.pth
+	$(FRAMES)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-frameworks.txt \
+	    lightning transformers accelerate
+	OMP_NUM_THREADS=1 $(FRAMES)/bin/python -m pytest -n 2 --dist worksteal -m "not long" -p no:cacheprovider \
+	    tests/integrations/test_programs.py tests/integrations/test_callbacks.py $(ARGS)
+
+# Several GB: torch brings its own libraries of CUDA. What meets other people's code is tested.
+test-oldest:  ## run the tests of hooks and frameworks on the oldest versions supported, torch too, in .venv-oldest
 	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
+	    -c constraints-frameworks.txt \
 	    -e '.[lightning,transformers]' pytest pytest-timeout pytest-xdist hypothesis mpmath tqdm
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 --dist worksteal -m "not long" -p no:cacheprovider \
-	    tests/guard tests/detect tests/tensors tests/experiment tests/integrations $(ARGS)
+	    $(MEETING) $(ARGS)
+
+test-newest:  ## run the same on the newest versions there are, in .venv-newest
+	test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
+	    -e '.[lightning,transformers]' pytest pytest-timeout pytest-xdist hypothesis mpmath tqdm
+	OMP_NUM_THREADS=1 $(NEWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not long" -p no:cacheprovider \
+	    $(MEETING) $(ARGS)
 
 check: setup  ## lint, formatting, types, import contracts
 	$(BIN)/ruff check
@@ -85,5 +106,5 @@ $(RIVALS): $(STAMP)
 	@touch $@
 
 clean:  ## remove .venv, caches and build output; evenkeel-runs/ is yours and stays
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(FRAMES) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . \( -name .git -o -name evenkeel-runs \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

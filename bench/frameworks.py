@@ -1,6 +1,6 @@
 """Measures what supervision costs in the loops of Lightning, Accelerate and Transformers, interleaved in one run.
 
-    python bench/frameworks.py [--quick] [--only FRAMEWORK ...] [--threads N] [--markdown]
+    python bench/frameworks.py [--quick] [--only FRAMEWORK ...] [--threads N] [--seconds S] [--markdown]
 
 Each framework trains one of the workloads of `overhead.py` (steps of 20 ms or more) through its own loop, as its users
 write it. In every round the loop, the loop once more, and the loop under evenkeel make a block of steps, in an order
@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from turns import FULL, QUICK, Comparison, take_turns
+from turns import FULL, QUICK, Comparison, Plan, take_turns
 from variants import BARE, EVENKEEL, TWIN, Variant, guarding
 from workloads import MAX_NORM, WORKLOADS, Training, training_of
 
@@ -43,7 +43,8 @@ from evenkeel.guard.guarded import GuardedLoop
 from evenkeel.step.hooks import listening, somebody_listens
 
 BUDGET = 1.02
-PLAN = replace(FULL, num_steps=5, seconds=60.0)
+PLAN = replace(FULL, num_steps=5, most_rounds=400)
+SECONDS = 60.0
 WARM_UP_STEPS = 1
 SAME_WORKLOAD = {workload.name: workload for workload in WORKLOADS}
 
@@ -157,9 +158,8 @@ FRAMEWORKS = (
 )
 
 
-def measure(framework: Framework, folder: Path, *, quick: bool) -> Measured:
+def measure(framework: Framework, folder: Path, plan: Plan) -> Measured:
     """Let the loop take turns with itself and with itself under evenkeel."""
-    plan = QUICK if quick else PLAN
     workload = replace(SAME_WORKLOAD[framework.workload], name=framework.name, budget_clipped=BUDGET)
     training = training_of(workload, clipped=True)
     loop = framework.loop(training, folder)
@@ -205,6 +205,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[f.name for f in FRAMEWORKS], metavar="FRAMEWORK")
     parser.add_argument("--markdown", action="store_true", help="print the table as bench/RESULTS.md has it")
     parser.add_argument("--threads", type=int, default=min(MOST_THREADS, os.cpu_count() or 1), metavar="N")
+    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="S", help="of each framework")
     options = parser.parse_args()
     strangers = set(options.only) - {framework.name for framework in FRAMEWORKS}
     if strangers:
@@ -214,8 +215,9 @@ def main() -> int:
         torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")  # advice of the frameworks, at every turn
     with tempfile.TemporaryDirectory() as name:
+        plan = QUICK if options.quick else replace(PLAN, seconds=options.seconds)
         chosen = [framework for framework in FRAMEWORKS if framework.name in options.only]
-        measured = [measure(framework, Path(name), quick=options.quick) for framework in chosen]
+        measured = [measure(framework, Path(name), plan) for framework in chosen]
     width = MARKDOWN_WIDTH if options.markdown else None if sys.stdout.isatty() else PLAIN_WIDTH
     Console(width=width).print(table_of(measured, judged=not options.quick, markdown=options.markdown))
     return 1 if not options.quick and any(each.judged() == "over" for each in measured) else 0

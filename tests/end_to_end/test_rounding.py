@@ -12,6 +12,12 @@ import pytest
 Start = Callable[..., Any]
 Project = Callable[..., Path]
 
+OF_A_CAPSULE = {
+    "bits": "the same failure, the same to the bit",
+    "rounding": "the same failure, the same but for rounding",
+    "none": "the same tensors are bad, with other bits",
+}
+
 # a count that no replay puts back stands for the order in which threads add
 SCRIPT = """
 import itertools
@@ -39,9 +45,9 @@ for (a,) in DataLoader(TensorDataset(x), batch_size=8):
 
 @pytest.mark.parametrize(("noise", "likeness"), [("0", "bits"), ("1e-6", "rounding"), ("1e-2", "none")])
 def test_same_failure_but_for_rounding(
-    noise: str, likeness: str, supervised: Start, project: Project, tmp_path: Path
+    noise: str, likeness: str, *, supervised: Start, plain: Start, project: Project, tmp_path: Path
 ) -> None:
-    """Noise in the last digits is told and forgiven; noise in the second digit is another step."""
+    """Noise in the last digits is told and forgiven; noise in the second digit is another step. So too of a capsule."""
     directory = project(**{"train.py": SCRIPT.replace("NOISE", noise)})
     done = supervised("train.py", cwd=directory, out=tmp_path / "out")
     assert done.status == 3, done.said
@@ -49,3 +55,5 @@ def test_same_failure_but_for_rounding(
     assert (told["reproduced"], told["but_for_rounding"]) == (likeness != "none", likeness == "rounding")
     assert told["origin"]["function"] == "log"
     assert ("differ in their last digits" in " ".join(done.said.split())) is (likeness == "rounding")
+    replayed = plain("-m", "evenkeel", "replay", tmp_path / "out" / "capsule", cwd=directory)
+    assert (replayed.status, OF_A_CAPSULE[likeness] in " ".join(replayed.said.split())) == (3, True), replayed.said

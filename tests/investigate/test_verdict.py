@@ -32,6 +32,7 @@ def sighting(name: str, value: float = 1.0, loss: float = 2.0) -> Sighting:
     ("again", "outcome"),
     [
         (sighting("weight"), "same bits"),
+        (sighting("weight", value=1.0 + 2**-20), "same but for rounding"),
         (sighting("weight", value=1.5), "same failure"),
         (sighting("bias"), "another failure"),
         (None, "gone"),
@@ -46,4 +47,5 @@ def test_of_a_glimpse_only_the_losses_are_known() -> None:
     """Whatever the names."""
     glimpse = dataclasses.replace(SEEN, is_glimpse=True, names=("not yet known",), fingerprint=of(2.0))
     assert outcome_of(glimpse, sighting("bias", value=1.5), {}) == "same bits"
+    assert outcome_of(glimpse, sighting("bias", loss=2.0 + 2**-19), {}) == "same but for rounding"
     assert outcome_of(glimpse, sighting("bias", loss=2.5), {}) == "same failure"

@@ -9,7 +9,7 @@ from evenkeel.core.errors import TrainingStopped, UsageError
 from evenkeel.detect.nonfinite import Sighting
 from evenkeel.guard.belongings import names_in_capsules, tensors_by_name
 from evenkeel.guard.loop import Loop
-from evenkeel.investigate.verdict import Outcome, Verdict, outcome_of
+from evenkeel.investigate.verdict import AGAIN, BAD, Outcome, Verdict, outcome_of
 from evenkeel.locate.modules import living_roots
 from evenkeel.step.updater import Updater, key_of
 
@@ -38,22 +38,22 @@ class FromStart:
         if not self._is_due:
             return
         if self._seen.kind == "parameter":
-            self._compare(self._loop.judge.update(updater), updater, ends=("same bits",))
+            self._compare(self._loop.judge.update(updater), updater, ends=AGAIN)
         else:
             again = self._loop.judge.step(updater)
-            self._compare(again, updater, ends=("same bits", "same failure", "another failure"))
+            self._compare(again, updater, ends=BAD)
 
     def after_update(self, updater: Updater) -> None:
         """Judge the update that is due, or count it."""
         if self._is_due:
             again = self._loop.judge.last_evaluation(updater) or self._loop.judge.update(updater)
-            self._compare(again, updater, ends=("same bits", "same failure", "another failure", "gone"))
+            self._compare(again, updater, ends=(*BAD, "gone"))
         self._loop.close_step(updater)
 
     def update_refused(self, updater: Updater) -> None:
-        """Many may be refused before the one that is due is made: the one with the same bits is meant."""
+        """Many may be refused before the one that is due is made: the one that is the same is meant."""
         if self._is_due:
-            self._compare(self._loop.judge.exactly(updater), updater, ends=("same bits",))
+            self._compare(self._loop.judge.exactly(updater), updater, ends=AGAIN)
 
     @property
     def _is_due(self) -> bool:

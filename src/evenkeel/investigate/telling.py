@@ -15,7 +15,7 @@ from evenkeel.core.words import number
 from evenkeel.experiment.change import Change
 from evenkeel.investigate.changes import NONE_EARLIER
 from evenkeel.investigate.here import Difference, ProgramHere
-from evenkeel.investigate.verdict import Verdict
+from evenkeel.investigate.verdict import AGAIN, Verdict
 from evenkeel.report import summary, words
 
 MAX_WIDTH = 110
@@ -23,6 +23,7 @@ MAX_MISSING = 8
 
 _SAYS = {
     "same bits": "the same failure, the same to the bit",
+    "same but for rounding": "the same failure, the same but for rounding",
     "same failure": "the same tensors are bad, with other bits",
     "another failure": "the step is bad, but other tensors are",
     "gone": "the step is healthy: losses and gradients are finite",
@@ -51,7 +52,9 @@ def tell_verdict(capsule: Capsule, incident: Incident, verdict: Verdict, console
     _line(console, f"now        {_now(verdict)}")
     for note in verdict.notes:
         _line(console, f"note       {note}")
-    if verdict.outcome != "same bits" and not verdict.changed and capsule.manifest.begin == "state":
+    if verdict.outcome == "same but for rounding":
+        _line(console, _ROUNDING)
+    if verdict.outcome not in AGAIN and not verdict.changed and capsule.manifest.begin == "state":
         _line(console, _OWN_VARIABLES)
 
 
@@ -66,6 +69,10 @@ def tell_differences(differing: Sequence[Difference], console: Console) -> None:
     console.print(table)
 
 
+_ROUNDING = (
+    "The same elements are bad; the finite values beside them differ in their last digits: some operation here does "
+    "not always add in the same order (with OMP_NUM_THREADS=1 most do)."
+)
 _OWN_VARIABLES = (
     "Variables of the program's own (a counter, a schedule written by hand) were those of its first steps: "
     "--from start runs all steps before."

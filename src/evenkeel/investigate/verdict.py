@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evenkeel.capsule.manifest import Seen
-from evenkeel.core.fingerprint import Fingerprint
+from evenkeel.core.fingerprint import Likeness
 from evenkeel.detect.nonfinite import Sighting
 
-Outcome = Literal["same bits", "same failure", "another failure", "gone"]
+Outcome = Literal["same bits", "same but for rounding", "same failure", "another failure", "gone"]
+AGAIN: tuple[Outcome, ...] = ("same bits", "same but for rounding")  # the captured step, and no other
+BAD: tuple[Outcome, ...] = (*AGAIN, "same failure", "another failure")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +31,17 @@ def outcome_of(seen: Seen, again: Sighting | None, names: Mapping[str, str]) -> 
     """Compare with what was captured; `names` are the capsule's for those of this run."""
     if again is None:
         return "gone"
-    if seen.is_glimpse:
-        return "same bits" if _has_bits(again.of_losses, seen.fingerprint) else "same failure"
-    if named(again, names) != seen.names:
+    if not seen.is_glimpse and named(again, names) != seen.names:
         return "another failure"
-    return "same bits" if _has_bits(again.fingerprint, seen.fingerprint) else "same failure"
+    now = again.of_losses if seen.is_glimpse else again.fingerprint
+    return "same failure" if now is None else _BY_LIKENESS[now.likeness(seen.fingerprint)]
 
 
-def _has_bits(now: Fingerprint | None, then: Fingerprint) -> bool:
-    return now is not None and now.likeness(then) == "bits"
+_BY_LIKENESS: Mapping[Likeness, Outcome] = {
+    "bits": "same bits",
+    "rounding": "same but for rounding",
+    "none": "same failure",
+}
 
 
 def named(sighting: Sighting, names: Mapping[str, str]) -> tuple[str, ...]:
