@@ -100,6 +100,7 @@ def compared(case: Case) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
             yield f"{name} -> {touch.name}", real, back, torch.stack([a.reshape(-1) for a in ahead])
 
 
+@pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated")
 @pytest.mark.parametrize("name", CASES)
 def test_influence_is_never_too_little(name: str) -> None:
     """Wherever a bad element shows, both directions say so; where the table says exact, nowhere else."""
@@ -148,6 +149,7 @@ UNTESTED = {
     "tested with several ranks": "all_reduce allreduce",
     "of sparse tensors": "to_dense",
 }
+NO_LONGER = {"cholesky"}  # in torch 2.15
 
 
 def test_table_covers_the_rules() -> None:
@@ -156,7 +158,8 @@ def test_table_covers_the_rules() -> None:
     excused = {kind for kinds in UNTESTED.values() for kind in kinds.split()}
     assert len(CASES) >= 270
     assert len(tested) >= 240
-    assert excused == set(RULES) - tested
+    gone = {kind for kind in NO_LONGER if not overloads(kind)}
+    assert excused | gone == set(RULES) - tested
 
 
 def test_patterns_name_real_arguments() -> None:
@@ -164,7 +167,9 @@ def test_patterns_name_real_arguments() -> None:
     assert len(LETTERS) >= 50
     for kind, text in LETTERS.items():
         funcs = [f for name in (kind, f"_{kind}") for f in overloads(name)]
-        assert funcs, kind
+        if not funcs:
+            assert kind in NO_LONGER
+            continue
         known = {a.name for f in funcs for a in f._schema.arguments}  # noqa: SLF001  the names that a trace gives
         assert len(known & set(parsed(text).arguments)) >= 1, kind
 

@@ -6,6 +6,7 @@ import linecache
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ class Formula:
     regular: Drawn  # operands, in float64, for which value and slope are finite
     edge: tuple[Tensor, ...]  # operands for which one of them is not
     has_text: bool = True  # the form can be written in the place of the formula
+    at_bound: bool = False  # the edge lies at the bound of a clamp
 
     @property
     def place(self) -> Place:
@@ -33,6 +35,18 @@ class Formula:
         marked = [n for n in lines if linecache.getline(code.co_filename, n).rstrip().endswith("# origin")]
         line = code.co_firstlineno if code.co_name == "<lambda>" else marked[0]
         return Place(file=code.co_filename, line=line, scope=code.co_name, source="")
+
+
+def slope_of_clamp_at_its_bound() -> float:
+    """1 until torch 2.14, 0 since: there nothing behind a clamp fails at its bound."""
+    bound = torch.ones((), requires_grad=True)
+    return float(torch.autograd.grad(bound.clamp(-1, 1), bound)[0])
+
+
+def skip_where_healthy(formula: Formula) -> None:
+    """Leave a test out that is about a failure which this torch does not have."""
+    if formula.at_bound and slope_of_clamp_at_its_bound() == 0:
+        pytest.skip("the clamp of this torch has a slope of 0 at its bound, so the formula does not fail there")
 
 
 def normal(*shapes: tuple[int, ...], scale: float = 1.0) -> Drawn:

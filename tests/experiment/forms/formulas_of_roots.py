@@ -191,7 +191,9 @@ EMPTIES = (
 )
 
 ANGLES = (
-    Formula("ops.sphere_distance", arc, normal((2, 3), (2, 3)), (*t([0.6, 0.8, 0.0]), *t([0.6, 0.8, 0.0]))),
+    Formula(
+        "ops.sphere_distance", arc, normal((2, 3), (2, 3)), (*t([0.6, 0.8, 0.0]), *t([0.6, 0.8, 0.0])), at_bound=True
+    ),
     Formula(
         "ops.angle",
         lambda x, y: torch.acos(F.cosine_similarity(x, y)),
@@ -199,7 +201,7 @@ ANGLES = (
         pair([[3.0, 0.0]], [[1.0, 0.0]]),
     ),
     Formula("ops.rotation_angle", turned_by, normal((2, 3), scale=0.5), ZERO_ROW),
-    Formula("ops.rotation_angle", turned_by_entries, normal((2, 3), scale=0.5), ZERO_ROW),
+    Formula("ops.rotation_angle", turned_by_entries, normal((2, 3), scale=0.5), ZERO_ROW, at_bound=True),
     Formula("ops.acos", lambda x: x.acos(), between(-0.9, 0.9, (3,)), t(1.0, -1.0, 0.5)),
     Formula("atan2 for asin", lambda x: torch.asin(x), between(-0.9, 0.9, (3,)), t(1.0, -1.0, 0.5)),
     Formula("ops.acosh1p", poincare, between(-0.4, 0.4, (2, 3), (2, 3)), (*ZERO_ROW, *ZERO_ROW)),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.experiment.forms.formulas import Formula
+from tests.experiment.forms.formulas import Formula, skip_where_healthy
 from tests.experiment.forms.formulas_of_choices import OF_CHOICES
 from tests.experiment.forms.formulas_of_logarithms import OF_LOGARITHMS
 from tests.experiment.forms.formulas_of_roots import OF_ROOTS
@@ -71,6 +71,7 @@ def test_is_the_formula_where_that_is_healthy(formula: Formula, seed: int) -> No
 @pytest.mark.parametrize("formula", FORMULAS, ids=name_of)
 def test_is_finite_where_the_formula_is_not(formula: Formula) -> None:
     """The form takes effect there; and elements that were healthy keep their values."""
+    skip_where_healthy(formula)
     naive, _ = result_of(formula, None, formula.edge)
     stable, edits = result_of(formula, BY_NAME[formula.form], formula.edge)
     assert not are_finite(naive)

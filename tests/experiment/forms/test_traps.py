@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from tests.experiment.case_runs import run
-from tests.experiment.forms.formulas import Formula, pair, t
+from tests.experiment.forms.formulas import Formula, pair, skip_where_healthy, t
 from tests.experiment.forms.test_forms import BY_NAME, FORMULAS, are_finite, result_of
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -71,7 +71,7 @@ TRAPS = (
     (trap("eps after the root", "sqrt", lambda x: torch.sqrt(x) + 1e-8), Formula("norm", length, t, ZERO_ROW)),
     (
         trap("clamp to [-1, 1]", "acos", lambda x: torch.acos(x.clamp(-1, 1))),
-        Formula("ops.sphere_distance", arc, t, pair([[0.6, 0.8]], [[0.6, 0.8]])),
+        Formula("ops.sphere_distance", arc, t, pair([[0.6, 0.8]], [[0.6, 0.8]]), at_bound=True),
     ),
     (
         trap("where alone", "log", lambda x: torch.where(x > 0, torch.log(x), 0.0)),
@@ -87,6 +87,7 @@ TRAPS = (
 @pytest.mark.parametrize(("repair", "formula"), TRAPS, ids=[repair.name for repair, _ in TRAPS])
 def test_a_trap_is_refused_where_a_form_is_healthy(repair: Form, formula: Formula) -> None:
     """The value is finite, and the slope tells."""
+    skip_where_healthy(formula)
     trapped, edits = result_of(formula, repair, formula.edge)
     assert edits
     assert are_finite(trapped[:1])
