@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-done
 RIVALS := $(VENV)/.bench-setup-done
 PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
-MEETING := tests/guard tests/detect tests/tensors tests/experiment tests/integrations
+MEETING := tests/step tests/guard tests/detect tests/tensors tests/locate tests/experiment tests/integrations
 ARGS   ?=
 DATA   ?=
 

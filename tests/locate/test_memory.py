@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import gc
 import math
-import weakref
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.optim import SGD
 
 from evenkeel.locate import memory, trace
@@ -188,15 +188,15 @@ def test_masks_of_a_spoilt_tensor_take_no_memory() -> None:
 
 def test_storage_of_a_dead_tensor_is_freed() -> None:
     """Only its address is held."""
-    made: list[weakref.ref[torch.UntypedStorage]] = []
+    made: list[StorageWeakRef] = []
 
     def call() -> None:
         big = torch.ones(1000).exp()
-        made.append(weakref.ref(big.untyped_storage()))
+        made.append(StorageWeakRef(big.untyped_storage()))
 
     found = traced(call)
     gc.collect()
-    assert made[0]() is None
+    assert made[0].expired()
     assert len(found.records) == 2
 
 

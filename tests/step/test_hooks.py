@@ -143,6 +143,7 @@ def test_source_is_the_data_set_however_often_it_is_iterated(heard: Any) -> None
     assert sources[0] == sources[1] != sources[2]
 
 
+@pytest.mark.filterwarnings("ignore:The epoch parameter in")  # torch's own, of SequentialLR in torch 2.6
 @pytest.mark.parametrize("scheduler", ["StepLR", "OneCycleLR", "ReduceLROnPlateau", "SequentialLR", "own"])
 def test_schedulers_are_held_still(heard: Any, scheduler: str) -> None:  # noqa: ANN401  defined in conftest
     """During a replay no schedule advances; before and after it does."""
