@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from evenkeel_recipes.kit.files import read_array
 from evenkeel_recipes.kit.refusal import Refused
 
 Array = NDArray[np.float64]
 LEAST_SHARE = 0.6  # of the reference's genes that the bulk has to have
 HIGHEST_LOG = 30.0  # no logarithm of a count is above it
 STEADY = 0.05  # relative spread of the rows' sums of expm1 that normalised logarithms have
+COMPOSED = 1e-3  # how far from 1 fractions of all counts may sum
 BACK: Mapping[str, Callable[[Array], Array]] = {
     "linear": lambda x: x,
     "log1p": np.expm1,
@@ -43,7 +46,10 @@ class Bulk:
 
 
 def read_bulk(path: Path, genes: Sequence[str], assume: str) -> Bulk:
-    """Read samples from .h5ad, or from .csv or .tsv with genes as rows or as columns, whichever names fit.
+    """Read samples, with genes as rows or as columns, whichever names fit.
+
+    .h5ad; .csv or .tsv, with a header and a first column of names; .npy, with the names of the genes beside it in
+    genes.txt, a line each, and of the samples in samples.txt, where they have names.
 
     Args:
         path: the file.
@@ -56,15 +62,24 @@ def read_bulk(path: Path, genes: Sequence[str], assume: str) -> Bulk:
     """
     if not path.is_file():
         raise Refused(f"there is no file {path}")
-    table = _of_anndata(path) if path.suffix == ".h5ad" else _of_text(path, genes)
+    table = _turned(READERS.get(path.suffix, read_text)(path), genes)
     if table.empty:
         raise Refused(f"{path}: no samples, or no genes: {table.shape[0]} x {table.shape[1]}")
-    values = _numbers(table, path)
+    values = _numbers(table, path, "gene")
     if assume == "linear":
         _refuse_logarithms(values, path)
+    elif values.max() >= HIGHEST_LOG:
+        raise Refused(f"{path}: {values.max():.6g} is no logarithm of expression; leave out --assume {assume}")
     linear = np.asarray(BACK[assume](values))
     summed, names, linear = _sum_duplicates(table.columns.astype(str), linear)
     return _matched(linear, names, table.index.to_numpy().astype(str), genes, summed, path)
+
+
+def _turned(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
+    """Samples as rows: genes are where more of the reference's names are."""
+    known = set(genes)
+    in_rows, in_columns = (len(known & set(names.astype(str))) for names in (table.index, table.columns))
+    return table.T if in_rows > in_columns else table
 
 
 def _of_anndata(path: Path) -> pd.DataFrame:
@@ -73,21 +88,62 @@ def _of_anndata(path: Path) -> pd.DataFrame:
     except (OSError, KeyError) as error:
         raise Refused(f"{path} is no AnnData file (.h5ad): {error}") from error
     values = data.layers.get("counts", data.X)
+    if values is None:
+        raise Refused(f"{path} has neither layers['counts'] nor X")
     dense = values.toarray() if sparse.issparse(values) else np.asarray(values)
     return pd.DataFrame(dense, index=data.obs_names, columns=data.var_names)
 
 
-def _of_text(path: Path, genes: Sequence[str]) -> pd.DataFrame:
+def _of_array(path: Path) -> pd.DataFrame:
+    values, beside = read_array(path), path.with_name("genes.txt")
+    genes = _lines(beside)
+    if values.ndim != 2 or len(genes) not in values.shape:  # noqa: PLR2004  samples, genes
+        raise Refused(f"{path} has shape {values.shape}, {beside} {len(genes)} names: one side has to be the genes")
+    table = pd.DataFrame(values if values.shape[1] == len(genes) else values.T, columns=genes)
+    named = path.with_name("samples.txt")
+    samples = _lines(named) if named.is_file() else [f"sample{row}" for row in range(len(table))]
+    if len(samples) != len(table):
+        raise Refused(f"{named} has {len(samples)} names, {path} {len(table)} samples")
+    return table.set_axis(samples)
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise Refused(f"there is no {path}: it has to name the genes of the array beside it, a line each")
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def read_text(path: Path) -> pd.DataFrame:
+    """A table with names in its header and first column; a name may stand more than once.
+
+    What separates columns is the one of comma, semicolon and tab that the header has most of.
+
+    Raises:
+        Refused: it is no such table.
+    """
     try:
-        table = pd.read_csv(path, sep=None, engine="python", index_col=0)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+        separator = max(",;\t", key=first.count)
+        names = next(csv.reader([first], delimiter=separator), [])
+        table = pd.read_csv(path, sep=separator, header=None, skiprows=1, index_col=0, low_memory=False)
+    except pd.errors.EmptyDataError:
+        raise Refused(f"{path}: no samples, or no genes: nothing stands below the first line") from None
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise Refused(f"{path} is no table with a header and a first column of names: {error}") from error
-    known = set(genes)
-    in_rows, in_columns = (len(known & set(names.astype(str))) for names in (table.index, table.columns))
-    return table.T if in_rows > in_columns else table
+    header = names[len(names) - table.shape[1] :]  # the first column may have a name or not
+    if len(header) != table.shape[1] or not len(header) <= len(names) <= len(header) + 1:
+        raise Refused(
+            f"{path}: the header has {len(names)} names, the rows {table.shape[1]} values; columns are separated by "
+            "commas, semicolons or tabs"
+        )
+    return table.set_axis(header, axis=1)
 
 
-def _numbers(table: pd.DataFrame, path: Path) -> Array:
+READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {".h5ad": _of_anndata, ".npy": _of_array}
+
+
+def _numbers(table: pd.DataFrame, path: Path, kind: str) -> Array:
     try:
         values: Array = table.to_numpy(dtype=np.float64)
     except ValueError as error:
@@ -97,14 +153,15 @@ def _numbers(table: pd.DataFrame, path: Path) -> Array:
             row, column = np.argwhere(bad)[0]
             raise Refused(
                 f"{path}: {int(bad.sum())} values are {what}, the first is {values[row, column]} in sample "
-                f"{table.index[row]}, gene {table.columns[column]}"
+                f"{table.index[row]}, {kind} {table.columns[column]}"
             )
     return values
 
 
 def _refuse_logarithms(values: Array, path: Path) -> None:
     fractional = bool((values != np.rint(values)).any())
-    if values.max() >= HIGHEST_LOG or not fractional:
+    composed = bool((np.abs(values.sum(1) - 1) < COMPOSED).all())  # fractions of all counts are linear
+    if values.max() >= HIGHEST_LOG or not fractional or composed:
         return
     for name, back in (("log1p", BACK["log1p"]), ("log2p1", BACK["log2p1"])):
         sums = back(values).sum(1)
@@ -172,8 +229,11 @@ def read_truth(path: Path, samples: NDArray[np.str_], types: Sequence[str]) -> T
     """
     if not path.is_file():
         raise Refused(f"there is no file {path}")
-    table = pd.read_csv(path, sep=None, engine="python", index_col=0)
+    table = read_text(path)
     table.index, table.columns = table.index.astype(str), table.columns.astype(str)
+    for kind, names in (("samples", table.index), ("types", table.columns)):
+        if names.has_duplicates:
+            raise Refused(f"{path}: {kind} stand there more than once, such as {names[names.duplicated()][0]}")
     missing = [sample for sample in samples if sample not in table.index]
     if missing:
         there = ", ".join(table.index[:5])
@@ -182,8 +242,9 @@ def read_truth(path: Path, samples: NDArray[np.str_], types: Sequence[str]) -> T
         raise Refused(
             f"{path}: no column is a type of the reference ({', '.join(types)}); it has {', '.join(table.columns)}"
         )
-    values = table.reindex(index=list(samples), columns=list(types), fill_value=0.0).to_numpy(dtype=np.float64)
+    wanted = table.reindex(index=list(samples), columns=list(types), fill_value=0.0)
+    values = _numbers(wanted, path, "type")
     totals = values.sum(1)
-    if not np.isfinite(values).all() or (values < 0).any() or (totals <= 0).any():
-        raise Refused(f"{path}: proportions have to be finite, from 0 up, and above 0 in sum for each sample")
+    if (totals == 0).any():
+        raise Refused(f"{path}: all types of the reference are 0 in sample {samples[np.argmin(totals)]}")
     return Truth(values / totals[:, None], tuple(kind for kind in table.columns if kind not in types))

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from evenkeel_recipes.deconvolution.config import ExplainConfig, MonitorConfig, PredictConfig, RunConfig
+from functools import partial
+
+from evenkeel_recipes.deconvolution import config
+from evenkeel_recipes.deconvolution.check_data import check_data
+from evenkeel_recipes.deconvolution.doctor import doctor
+from evenkeel_recipes.deconvolution.draw_samples import draw_samples
+from evenkeel_recipes.deconvolution.examine import examine
 from evenkeel_recipes.deconvolution.explain import explain
+from evenkeel_recipes.deconvolution.export import export_signature
+from evenkeel_recipes.deconvolution.menu import menu
 from evenkeel_recipes.deconvolution.monitor import monitor
 from evenkeel_recipes.deconvolution.run import predict, run
+from evenkeel_recipes.deconvolution.split_reference import split_reference
 from evenkeel_recipes.kit.command import Commands
 
 commands = Commands("deconvolution", help="Cell-type proportions of bulk RNA from a single-cell reference.")
-commands.offer("run", RunConfig, run)
-commands.offer("predict", PredictConfig, predict)
-commands.offer("monitor", MonitorConfig, monitor)
-commands.offer("explain", ExplainConfig, explain)
+commands.offer("prepare", config.PrepareConfig, split_reference)
+commands.offer("simulate", config.SimulateConfig, draw_samples)
+commands.offer("validate", config.ValidateConfig, check_data)
+commands.offer("run", config.RunConfig, run)
+commands.offer("monitor", config.MonitorConfig, monitor)
+commands.offer("doctor", config.DoctorConfig, doctor)
+commands.offer("test", config.TestConfig, examine)
+commands.offer("predict", config.PredictConfig, predict)
+commands.offer("export-signature", config.ExportConfig, export_signature)
+commands.offer("explain", config.ExplainConfig, explain)
+commands.offer("menu", config.MenuConfig, partial(menu, commands.call))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from evenkeel_recipes.kit.counts import read_cells
 from evenkeel_recipes.kit.refusal import Refused
 
 LEAST_CELLS = 3  # of a type: one for each of three parts
+FEW_CELLS = 10  # fewer of a type are told: what is said about it hangs on single cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ class Parts:
     validation: Reference
     test: Reference
 
+    @property
+    def unit(self) -> str:
+        """What is in one part only: "donor", or "cell" where donors are not known or could not be kept apart."""
+        return "cell" if shares_donors((self.train, self.validation, self.test)) else "donor"
+
 
 def read_reference(
     path: Path, cell_type_key: str, counts_layer: str, donor_key: str | None, most_cells_per_type: int, seed: int
@@ -81,8 +87,38 @@ def read_reference(
         types=tuple(map(str, types)),
         genes=cells.genes,
         donors=cells.obs[donor_key].to_numpy().astype(str) if donor_key else None,
-        cells=cells.obs.index.to_numpy().astype(str),
+        cells=_each_once(cells.obs.index.to_numpy().astype(str)),
     )
+
+
+def _each_once(names: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Names of cells that stand more than once, as after joining files, with their place in the file."""
+    unique, group, times = np.unique(names, return_inverse=True, return_counts=True)
+    if len(unique) == len(names):
+        return names
+    return np.array([f"{name} #{row}" if times[group[row]] > 1 else name for row, name in enumerate(names.tolist())])
+
+
+def few_cells(reference: Reference) -> list[str]:
+    """The types with fewer than 10 cells, each with its number."""
+    sizes = np.bincount(reference.labels, minlength=len(reference.types)).tolist()
+    return [f"{kind} ({size})" for kind, size in zip(reference.types, sizes, strict=True) if size < FEW_CELLS]
+
+
+def counted_in(reference: Reference, genes: NDArray[np.int64]) -> Reference:
+    """Some of the genes.
+
+    Raises:
+        Refused: a cell has no count in any of them.
+    """
+    kept = reference.only(genes)
+    empty = np.flatnonzero(np.asarray(kept.counts.sum(1)).ravel() == 0)
+    if len(empty):
+        raise Refused(
+            f"{len(empty)} of {len(kept.cells)} cells have no count in the {len(genes)} genes that are kept, the first "
+            f"is {kept.cells[empty[0]]}; keep more genes (--n-genes), or leave out cells of so few counts"
+        )
+    return kept
 
 
 def _at_most(kinds: NDArray[np.str_], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -137,6 +173,13 @@ def divide(reference: Reference, shares: Sequence[float], seed: int) -> list[Ref
     rng = np.random.default_rng(seed)
     groups = _by_donor(reference, shares, rng) or _by_cell(reference, shares, rng)
     return [reference.take(np.sort(group)) for group in groups]
+
+
+def shares_donors(parts: Iterable[Reference]) -> bool:
+    """Whether a donor is in two parts, or may be because donors are not known."""
+    donors = [None if part.donors is None else set(part.donors) for part in parts]
+    known = [each for each in donors if each is not None]
+    return len(known) < len(donors) or sum(map(len, known)) > len(set().union(*known))
 
 
 def resampled(reference: Reference, seed: int) -> Reference:

@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evenkeel_recipes.deconvolution.intervals import Calibration, calibrate, interval
-from evenkeel_recipes.deconvolution.likelihood import Fitted, fit_all
-from evenkeel_recipes.deconvolution.mixtures import Signature, composition, network_input
+from evenkeel_recipes.deconvolution.intervals import Calibration, calibrate, interval, strange
+from evenkeel_recipes.deconvolution.likelihood import Fitted
+from evenkeel_recipes.deconvolution.mixtures import Signature, adapted, composition, network_input
 from evenkeel_recipes.deconvolution.model import BulkInput, Deconvolution
 from evenkeel_recipes.deconvolution.prepare import Split
+from evenkeel_recipes.deconvolution.study import fit_study
 
 Array = NDArray[np.float64]
-BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
-USUAL = 0.99  # of samples like the reference are not flagged
-LEVELS = 3  # of misfit, as many as there are technologies among the validation samples
+BLENDS = (0.0, 0.25, 0.5)  # the likelihoods hold on foreign samples; networks know their training alone
+LEVELS = 3  # as many as there are technologies among the validation samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,7 @@ class Estimator:
         emitted: what becomes of their logits.
         signature: of the reference, over all of its genes.
         blend: the weight of the networks beside the weighted likelihoods.
-        calibration: of the intervals.
-        limit: the deviance that one sample in a hundred of the reference's own kind exceeds, in nats a count.
+        calibration: of the intervals, and of what is usual.
     """
 
     model: Deconvolution
@@ -40,7 +39,6 @@ class Estimator:
     signature: Signature
     blend: float
     calibration: Calibration
-    limit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Estimated:
         lower: of the fractions, an interval that holds nine times in ten.
         upper: the same.
         deviance: [samples], how badly the reference explains a sample, in nats a count.
-        strange: [samples] bool, beyond what samples of the reference's own kind show.
+        strange: [samples] bool, beyond what samples of the reference's types show, of this or another technology.
     """
 
     fractions: Array
@@ -69,21 +67,19 @@ def settle(
     emitted: Callable[[Tensor], Tensor],
     signature: Signature,
     val: Split,
-    plain: int,
 ) -> Estimator:
-    """Choose the blend and calibrate the intervals on validation samples.
-
-    The first `plain` of them were measured by the reference's own technology.
-    """
+    """Choose the blend and calibrate the intervals on validation samples."""
     each = _by_network(model, emitted, val.fitted, val.view)
     blend = min(BLENDS, key=lambda weight: float(np.abs(_blended(each, weight) - val.fractions).mean()))
-    calibration = calibrate(_blended(each, blend), val.fractions, val.fitted.misfit, LEVELS)
-    limit = float(np.quantile(val.fitted.deviance[:plain], USUAL))
-    return Estimator(model, emitted, signature, blend, calibration, limit)
+    calibration = calibrate(_blended(each, blend), val.fractions, val.fitted, LEVELS)
+    return Estimator(model, emitted, signature, blend, calibration)
 
 
 def estimate(estimator: Estimator, counts: Array, genes: NDArray[np.int64]) -> Estimated:
     """Proportions of samples that have some of the reference's genes.
+
+    Samples that are given together are taken for one study: what a gene shows more or less of in all of them is laid
+    to how they were measured. Give samples of another laboratory by themselves.
 
     Args:
         estimator: what a run has trained.
@@ -94,24 +90,24 @@ def estimate(estimator: Estimator, counts: Array, genes: NDArray[np.int64]) -> E
     bulk = composition(counts)
     whole = np.zeros((len(bulk), estimator.signature.composition.shape[1]))
     whole[:, genes] = bulk
-    return of_fitted(estimator, fit_all(bulk, shared), network_input(whole))
+    return of_fitted(estimator, fit_study(bulk, shared), network_input(whole))
 
 
 def of_fitted(estimator: Estimator, fitted: Fitted, view: NDArray[np.float32]) -> Estimated:
     """The same, where the likelihoods have already been asked."""
     fractions = _blended(_by_network(estimator.model, estimator.emitted, fitted, view), estimator.blend)
-    lower, upper = interval(fractions, fitted.misfit, estimator.calibration)
+    lower, upper = interval(fractions, fitted, estimator.calibration)
     mass = fractions * estimator.signature.content
     shares = mass / mass.sum(1, keepdims=True)
-    return Estimated(fractions, shares, lower, upper, fitted.deviance, fitted.deviance > estimator.limit)
+    return Estimated(fractions, shares, lower, upper, fitted.deviance, strange(fitted, estimator.calibration))
 
 
 def restricted(signature: Signature, genes: NDArray[np.int64]) -> Signature:
     """The signature in some of its genes: what a cell holds of mRNA is then what it holds of these."""
-    kept = signature.composition[:, genes]
-    background = signature.background[genes]
-    share = kept.sum(1)
-    return Signature(kept / share[:, None], signature.content * share, background / background.sum())
+    fewer = Signature(
+        signature.composition[:, genes], signature.content, signature.background[genes], signature.variance[:, genes]
+    )
+    return adapted(fewer, np.ones(len(genes)))
 
 
 def _by_network(

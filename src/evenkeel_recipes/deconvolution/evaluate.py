@@ -62,6 +62,18 @@ def scores(estimate: Array, truth: Array) -> dict[str, float | None]:
     }
 
 
+def populations(estimate: Array, truth: Array) -> dict[str, tuple[int, int]]:
+    """How many members have each score, of how many: pairs, types for `pearson`, samples for `l1`."""
+    pairs, rare = truth.size, int((truth < RARE).sum())
+    types = Paired.of(torch.from_numpy(estimate), torch.from_numpy(truth)).pearson().mean()
+    return {
+        **dict.fromkeys(("mae", "rmse", "ccc", "coverage90"), (pairs, pairs)),
+        "pearson": (types.counted, types.total),
+        "l1": (len(truth), len(truth)),
+        "rare_ccc": (rare, pairs),
+    }
+
+
 def by_type(estimate: Array, truth: Array, types: Sequence[str]) -> list[TypeScores]:
     """The same for each type by itself."""
     given, wanted = torch.from_numpy(estimate), torch.from_numpy(truth)
@@ -119,6 +131,7 @@ def outcome(
         },
         seconds=seconds,
         seed=seed,
+        coverage=populations(estimated.fractions, truth),
     )
 
 

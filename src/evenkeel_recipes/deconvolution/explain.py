@@ -6,7 +6,7 @@ import click
 
 from evenkeel_recipes.deconvolution.config import ExplainConfig
 from evenkeel_recipes.deconvolution.faults import FAULTS
-from evenkeel_recipes.kit.faults import described
+from evenkeel_recipes.kit.faults import described, named
 from evenkeel_recipes.kit.refusal import DONE
 
 FLOW = """before: cells in 0-10 -> VAE -> signature in logarithms; bulk sums (120450, 89234, 156789) met (1.2, 0.8, 2.1)
@@ -15,8 +15,12 @@ after:  bulk -> counts per ten thousand, log1p, for a network only; fractions ->
 
 
 def explain(config: ExplainConfig) -> int:
-    """Print the flow of the data, then the faults: all, or those that were asked for."""
-    chosen = [fault for fault in FAULTS if not config.fault or fault.name in config.fault]
+    """Print the flow of the data, then the faults: all, or those that were asked for.
+
+    Raises:
+        click.UsageError: there is none of that name.
+    """
+    chosen = named(config.fault, FAULTS) or FAULTS
     click.echo(FLOW)
     click.echo("\n".join(described(chosen)))
     return DONE

@@ -143,7 +143,7 @@ def sample_without_counts(directory: Path) -> None:
     view[7] = 0
     np.save(path, view)
     manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
-    manifest["files"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest["files"][path.name]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     manifest_path.write_text(json.dumps(manifest), encoding="utf-8")
 
 

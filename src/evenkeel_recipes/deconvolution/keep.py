@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from evenkeel_recipes.deconvolution.config import RunConfig
 from evenkeel_recipes.deconvolution.estimate import Estimator
+from evenkeel_recipes.deconvolution.faults import FAULTS
 from evenkeel_recipes.deconvolution.intervals import Calibration
 from evenkeel_recipes.deconvolution.mixtures import Signature
 from evenkeel_recipes.deconvolution.model import Autoencoder, Deconvolution
 from evenkeel_recipes.deconvolution.science import Science
 from evenkeel_recipes.kit.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from evenkeel_recipes.kit.faults import planted
 from evenkeel_recipes.kit.options import as_mapping
 from evenkeel_recipes.kit.refusal import Refused
 
+Array = NDArray[np.float64]
 SIZES = ("hidden_dim", "latent_dim", "dropout", "members")
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An estimator with the names of its genes and types."""
+    """An estimator with the names of its genes and types, and of the faults that were planted in its run."""
 
     estimator: Estimator
     genes: tuple[str, ...]
     types: tuple[str, ...]
+    faults: tuple[str, ...] = ()
 
 
 def write_kept(path: Path, kept: Kept, config: RunConfig) -> None:
@@ -38,14 +44,7 @@ def write_kept(path: Path, kept: Kept, config: RunConfig) -> None:
         Refused: a tensor is not finite; what stood there is left.
     """
     estimator = kept.estimator
-    signature = estimator.signature
-    arrays = {
-        "signature.composition": signature.composition,
-        "signature.content": signature.content,
-        "signature.background": signature.background,
-        "calibration.widths": estimator.calibration.widths,
-        "calibration.edges": estimator.calibration.edges,
-    }
+    arrays = _arrays("signature", estimator.signature) | _arrays("calibration", estimator.calibration)
     tensors = {f"model.{name}": tensor for name, tensor in estimator.model.state_dict().items()}
     tensors |= {name: torch.from_numpy(array) for name, array in arrays.items()}
     facts = {
@@ -53,7 +52,6 @@ def write_kept(path: Path, kept: Kept, config: RunConfig) -> None:
         "genes": list(kept.genes),
         "types": list(kept.types),
         "blend": estimator.blend,
-        "limit": estimator.limit,
         "options": as_mapping(config),
     }
     write_checkpoint(path, Checkpoint(tensors, facts))
@@ -71,13 +69,32 @@ def read_kept(path: Path, science: Science) -> Kept:
         raise Refused(f"{path} is of recipe {facts.get('recipe')!r}, not of deconvolution")
     tensors = checkpoint.tensors
     arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith("model.")}
-    signature = Signature(*(arrays[f"signature.{name}"] for name in ("composition", "content", "background")))
+    signature = Signature(*_values(path, arrays, "signature", Signature))
     config = RunConfig(**{name: facts["options"][name] for name in SIZES})
+    faults = _names(facts["options"]["fault"])
+    science = planted(science, faults, FAULTS)  # a model with a fault has other parts
     model = _empty(signature, config, science)
-    model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
-    calibration = Calibration(arrays["calibration.widths"], arrays["calibration.edges"])
-    estimator = Estimator(model.eval(), science.emitted, signature, facts["blend"], calibration, facts["limit"])
-    return Kept(estimator, _names(facts["genes"]), _names(facts["types"]))
+    weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise Refused(f"{path} is of a model that this version does not build; train again: {error}") from error
+    calibration = Calibration(*_values(path, arrays, "calibration", Calibration))
+    estimator = Estimator(model.eval(), science.emitted, signature, facts["blend"], calibration)
+    return Kept(estimator, _names(facts["genes"]), _names(facts["types"]), faults)
+
+
+def _arrays(name: str, values: Signature | Calibration) -> dict[str, Array]:
+    """The fields of a dataclass of arrays, under names of their own."""
+    return {f"{name}.{field.name}": getattr(values, field.name) for field in fields(values)}
+
+
+def _values(path: Path, arrays: Mapping[str, Array], name: str, kind: type[Signature | Calibration]) -> Iterator[Array]:
+    """The way back."""
+    for field in fields(kind):
+        if f"{name}.{field.name}" not in arrays:
+            raise Refused(f"{path} has no {name}.{field.name}: written by another version; train again")
+        yield arrays[f"{name}.{field.name}"]
 
 
 def _empty(signature: Signature, config: RunConfig, science: Science) -> Deconvolution:

@@ -13,6 +13,7 @@ from evenkeel_recipes.kit.refusal import Refused
 
 TARGET_SUM = 1e4  # counts per ten thousand: the unit of what the network reads
 SHRINKAGE = 10  # cells: a type with so few is believed half
+BORROWING = 20  # cells: a type with so few is believed half about the spread of its cells
 FLOOR = 1e-4  # share of the background in each row of a signature
 
 
@@ -30,6 +31,10 @@ class Mixtures:
     fractions: NDArray[np.float64]
     asked: NDArray[np.float64]
 
+    def take(self, rows: slice) -> Mixtures:
+        """Some of the samples."""
+        return Mixtures(self.counts[rows], self.fractions[rows], self.asked[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -39,11 +44,13 @@ class Signature:
         composition: [types, genes] float64, rows sum to 1, all above 0.
         content: [types] float64, counts of a cell, relative to their geometric mean.
         background: [genes] float64, composition of all cells, all above 0.
+        variance: [types, genes] float64, of the composition, from the spread of the cells that it is the mean of.
     """
 
     composition: NDArray[np.float64]
     content: NDArray[np.float64]
     background: NDArray[np.float64]
+    variance: NDArray[np.float64]
 
 
 def signature_of(reference: Reference) -> Signature:
@@ -58,7 +65,41 @@ def signature_of(reference: Reference) -> Signature:
     content = np.log(sums.sum(1) / sizes)
     weight = sizes / (sizes + SHRINKAGE)
     drawn = weight * content + (1 - weight) * content.mean()
-    return Signature(composition, np.exp(drawn - drawn.mean()), background)
+    return Signature(composition, np.exp(drawn - drawn.mean()), background, _variance(reference, sums))
+
+
+def _variance(reference: Reference, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of Σ counts of a gene / Σ counts over the cells of a type; types of few cells borrow from the others.
+
+    Borrowed is a gene's ratio of variance to mean, with the weight 20/(n+20).
+    """
+    of_a_cell, share = np.empty_like(sums), sums / sums.sum(1, keepdims=True)
+    for kind in range(len(sums)):
+        cells = reference.counts[reference.labels == kind].astype(np.float64)
+        totals = np.asarray(cells.sum(1)).ravel()
+        squares = np.asarray(cells.multiply(cells).sum(0)).ravel()
+        left = squares - 2 * share[kind] * (cells.T @ totals) + share[kind] ** 2 * (totals**2).sum()
+        of_a_cell[kind] = np.maximum(left, 0) / totals.sum() ** 2 * len(totals)  # rounding may leave -1e-12
+    pooled = of_a_cell.sum(0) / np.maximum(share.sum(0), 1 / sums.sum()) * share
+    sizes = np.bincount(reference.labels, minlength=len(sums))[:, None]
+    weight = sizes / (sizes + BORROWING)
+    return np.asarray((weight * of_a_cell + (1 - weight) * pooled) / sizes)
+
+
+def adapted(signature: Signature, factors: NDArray[np.float64]) -> Signature:
+    """The signature as another platform shows it, whose genes differ by factors [genes], all above 0.
+
+    What a cell holds of mRNA is then what the platform sees of it.
+    """
+    seen = signature.composition * factors
+    share = seen.sum(1)
+    background = signature.background * factors
+    return Signature(
+        seen / share[:, None],
+        signature.content * share,
+        background / background.sum(),
+        signature.variance * (factors / share[:, None]) ** 2,
+    )
 
 
 def mix(reference: Reference, n_samples: int, n_cells: int, alpha: float, seed: int) -> Mixtures:

@@ -29,7 +29,7 @@ class BulkInput:
     """What the network reads of a bulk sample.
 
     Attributes:
-        estimates: [B, E, K], cell fractions by E likelihoods of increasing overdispersion.
+        estimates: [B, E, K], cell fractions by E likelihoods.
         misfit: [B], log of the overdispersion that the sample shows beside the reference.
         expression: [B, G], log1p of counts per ten thousand.
     """
@@ -81,7 +81,8 @@ class SignatureTable(nn.Module):
 class WeightedLikelihoods(nn.Module):
     """Logits of cell fractions: the mean of the likelihoods' estimates, weighted by the misfit of the sample alone.
 
-    At the start all count the same. A type is smoothed by 0.01/K before its logarithm.
+    At the start the last counts e² times as much as each of the others. A type is smoothed by 0.01/K before its
+    logarithm.
     """
 
     def __init__(self, n_estimates: int) -> None:
@@ -91,6 +92,8 @@ class WeightedLikelihoods(nn.Module):
         self.sharpness = nn.Parameter(torch.ones(()))
         _xavier(self)
         nn.init.zeros_(last.weight)
+        with torch.no_grad():
+            last.bias[-1] = 2.0
 
     def forward(self, bulk: BulkInput) -> Tensor:
         """[B, K]."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from evenkeel_recipes.deconvolution.estimate import Estimated
 from evenkeel_recipes.deconvolution.evaluate import Compared, TypeScores
-from evenkeel_recipes.deconvolution.keep import Kept
+from evenkeel_recipes.deconvolution.mixtures import Signature
 from evenkeel_recipes.kit.checkpoint import write_whole
 from evenkeel_recipes.kit.outcome import Outcome, score_lines
 from evenkeel_recipes.kit.page import Section, as_png, write_page
@@ -69,21 +69,23 @@ def write_proportions(path: Path, estimated: Estimated, samples: NDArray[np.str_
     write_whole(path, table.to_csv(index=False).encode())
 
 
-def write_signature(path: Path, kept: Kept) -> None:
+def write_signature(path: Path, signature: Signature, genes: Sequence[str], types: Sequence[str]) -> None:
     """Counts per million of each type, a row a gene; the first row is the relative mRNA content of a cell."""
-    signature = kept.estimator.signature
-    table = pd.DataFrame(1e6 * signature.composition.T, index=list(kept.genes), columns=list(kept.types))
-    content = pd.DataFrame([signature.content], index=["mrna_content"], columns=list(kept.types))
+    table = pd.DataFrame(1e6 * signature.composition.T, index=list(genes), columns=list(types))
+    content = pd.DataFrame([signature.content], index=["mrna_content"], columns=list(types))
     write_whole(path, pd.concat([content, table]).to_csv(index_label="gene").encode())
 
 
 def write_report(out: Path, judged: Judged, types: Sequence[str]) -> None:
-    """The page, the tables and the plots."""
+    """The page, the tables, the plots, and the proportions of the test samples: true and estimated."""
+    np.save(out / "props_test_true.npy", judged.truth)
+    np.save(out / "props_test_pred.npy", judged.estimated.fractions)
     figures = list(_figures(judged, types))
     (out / "plots").mkdir(parents=True, exist_ok=True)
     for name, figure, _ in figures:
         write_whole(out / "plots" / f"{name}.png", as_png(figure))
-    pd.DataFrame([_row(kind) for kind in judged.types]).to_csv(out / "per_celltype_metrics.csv", index=False)
+    each_type = pd.DataFrame([_row(kind) for kind in judged.types]).to_csv(index=False)
+    write_whole(out / "per_celltype_metrics.csv", each_type.encode())
     faults = judged.outcome.population["faults"]
     sections = [
         Section("Verdict", [judged.verdict, *score_lines(judged.outcome)], warning=not judged.beats_all),

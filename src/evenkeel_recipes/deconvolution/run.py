@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import click
 import numpy as np
@@ -12,32 +13,25 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from evenkeel_recipes.deconvolution.bulk import read_bulk, read_truth
+from evenkeel_recipes.deconvolution.cells import read_cells_of
 from evenkeel_recipes.deconvolution.config import PredictConfig, RunConfig
-from evenkeel_recipes.deconvolution.data import Parts, Reference, read_reference, variable_genes
+from evenkeel_recipes.deconvolution.data import Parts, Reference
 from evenkeel_recipes.deconvolution.estimate import Estimator, estimate, of_fitted, restricted, settle
 from evenkeel_recipes.deconvolution.evaluate import baselines, by_type, compare, outcome
 from evenkeel_recipes.deconvolution.faults import FAULTS
 from evenkeel_recipes.deconvolution.keep import Kept, read_kept, write_kept
 from evenkeel_recipes.deconvolution.mixtures import Signature, composition, signature_of
 from evenkeel_recipes.deconvolution.model import Deconvolution
-from evenkeel_recipes.deconvolution.prepare import (
-    Prepared,
-    is_current,
-    known_signature,
-    read,
-    simulate,
-    to_train_on,
-    write,
-)
+from evenkeel_recipes.deconvolution.options import Options, write_options
+from evenkeel_recipes.deconvolution.prepare import Prepared, known_signature, simulate, to_train_on
 from evenkeel_recipes.deconvolution.report import Judged, write_proportions, write_report, write_signature
 from evenkeel_recipes.deconvolution.science import Science, healthy
-from evenkeel_recipes.deconvolution.simulate import draw_cells, make_world
+from evenkeel_recipes.deconvolution.stored import AGAIN, other_options, read, write
 from evenkeel_recipes.deconvolution.train import train, train_again
 from evenkeel_recipes.kit.faults import banner, planted
 from evenkeel_recipes.kit.outcome import score_lines, write_metrics
-from evenkeel_recipes.kit.refusal import DONE, NO_SKILL
+from evenkeel_recipes.kit.refusal import DONE, NO_SKILL, Refused
 
-SIMULATED_CELLS = 6000
 tell = rank_zero_only(click.echo)
 
 
@@ -47,23 +41,26 @@ def run(asked: RunConfig) -> int:
     science = planted(healthy(), asked.fault, FAULTS)
     for line in banner(asked.fault, FAULTS):
         tell(line)
-    config = science.configured(quick(asked) if asked.quick_test else asked)
+    given = quick(asked) if asked.quick_test else asked
+    config = science.configured(given)
     _settled_by_the_user(config)
     config.out.mkdir(parents=True, exist_ok=True)
-    reference = read_cells_of(config)
+    if not own_rank():
+        write_options(config.out, Options(given, config))
+    reference = read_cells_of(config, tell)
     parts = science.parts(reference, config.seed)
-    prepared = prepare(reference, parts, config, science)
+    prepared = prepare(parts, config, science)
     signature = known_signature(parts.train, science)
     trained = train(parts.train, signature, prepared, parts.validation, config, science)
     model, whole = on_all_cells(reference, trained.epochs, config, science)
     if own_rank():
         return DONE  # one process judges and writes
-    estimator = settle(trained.model, science.emitted, signature, prepared.val, config.n_val // 3)
+    estimator = settle(trained.model, science.emitted, signature, prepared.val)
     judged = judge(estimator, prepared, parts, config, science, began)
-    kept = Kept(replace(estimator, model=model, signature=whole), reference.genes, reference.types)
+    kept = Kept(replace(estimator, model=model, signature=whole), reference.genes, reference.types, config.fault)
     write_kept(config.out / "model.json", kept, config)
     write_metrics(config.out / "metrics.json", judged.outcome)
-    write_signature(config.out / "signature.csv", kept)
+    write_signature(config.out / "signature.csv", whole, reference.genes, reference.types)
     write_report(config.out, judged, reference.types)
     for line in score_lines(judged.outcome):
         click.echo(line)
@@ -81,7 +78,9 @@ def own_rank() -> int:
 
 
 def quick(config: RunConfig) -> RunConfig:
-    """The same, in a minute."""
+    """The same, in a minute; samples that are there already are taken as they are."""
+    if config.data_dir is not None:
+        return replace(config, max_epochs=2)
     return replace(config, n_train=1200, n_val=150, n_test=100, redraws=4, max_epochs=2, n_genes=500)
 
 
@@ -89,10 +88,15 @@ def predict(config: PredictConfig) -> int:
     """Estimate proportions; beside a truth, score them."""
     began = time.monotonic()
     kept = read_kept(config.model / "model.json", healthy())
+    for line in banner(kept.faults, FAULTS):
+        click.echo(line)
     bulk = read_bulk(config.bulk, kept.genes, config.assume)
-    click.echo(f"{len(bulk.samples)} samples, {len(bulk.genes)} of {len(kept.genes)} genes of the reference")
+    share = len(bulk.genes) / len(kept.genes)
+    click.echo(
+        f"{len(bulk.samples)} samples, {len(bulk.genes)} of {len(kept.genes)} genes of the reference ({share:.0%})"
+    )
     if bulk.summed:
-        click.echo(f"{len(bulk.summed)} genes stood there more than once and were summed: {', '.join(bulk.summed[:5])}")
+        click.echo(f"{len(bulk.summed)} genes stood there more than once and were summed: {', '.join(bulk.summed)}")
     estimated = estimate(kept.estimator, bulk.counts, bulk.genes)
     config.out.parent.mkdir(parents=True, exist_ok=True)
     write_proportions(config.out, estimated, bulk.samples, kept.types)
@@ -114,30 +118,29 @@ def predict(config: PredictConfig) -> int:
     return DONE
 
 
-def read_cells_of(config: RunConfig) -> Reference:
-    """The reference in the genes that are kept: the user's, or simulated."""
-    if config.reference is None:
-        whole = draw_cells(make_world(config.seed), SIMULATED_CELLS, config.seed)
+def data_of(config: RunConfig) -> Path:
+    """Where the samples of a run are."""
+    return config.data_dir or config.out / "data"
+
+
+def prepare(parts: Parts, config: RunConfig, science: Science) -> Prepared:
+    """The samples of all splits: those of `simulate` or of the run that is resumed, or new ones; read back either way.
+
+    Raises:
+        Refused: those that are there were made with other options, or cannot be trained on.
+    """
+    directory = data_of(config)
+    if config.data_dir is not None or ((config.resume or own_rank()) and (directory / "manifest.json").is_file()):
+        if differ := other_options(directory, config):
+            same = f" (--config {directory / 'run.yaml'})" if (directory / "run.yaml").is_file() else ""
+            raise Refused(
+                f"{directory}: samples made with other options: {'; '.join(differ)}; give the same{same}, or {AGAIN}"
+            )
     else:
-        whole = read_reference(
-            config.reference,
-            config.cell_type_key,
-            config.counts_layer,
-            config.donor_key,
-            config.max_cells_per_type,
-            config.seed,
-        )
-    return whole.only(variable_genes(whole, config.n_genes))
-
-
-def prepare(reference: Reference, parts: Parts, config: RunConfig, science: Science) -> Prepared:
-    """The samples of all splits: those of an earlier run with the same options, or new ones; read back either way."""
-    directory = config.out / "data"
-    if not ((config.resume or own_rank()) and is_current(directory, config)):
         tell(f"Normalizing bulk data (target_sum=1e4, log1p)... {config.n_train:,} training samples")
-        write(directory, simulate(parts, config, science), reference, config)
+        write(directory, simulate(parts, config, science), parts, config)
         science.stored(directory)
-    prepared = read(directory, reference, science)
+    prepared = read(directory, parts, science)
     view = prepared.train.view
     tell(f"bulk range {view.min():.2f} to {view.max():.2f}, mean {view.mean():.2f}")
     return prepared
@@ -161,7 +164,7 @@ def judge(
     bulk = composition(science.bulk_target(torch.from_numpy(test.view)).double().numpy())
     simple = baselines(bulk, signature_of(parts.train), prepared.train.fractions.mean(0))
     notes = {
-        "unit": "pseudo-bulk samples of cells held out " + ("by donor" if parts.test.donors is not None else "by cell"),
+        "unit": f"pseudo-bulk samples of cells held out by {parts.unit}",
         "genes": len(parts.train.genes),
         "networks_weight": estimator.blend,
         "faults": list(config.fault),

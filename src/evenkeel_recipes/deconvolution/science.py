@@ -15,7 +15,7 @@ from evenkeel import ops
 from evenkeel_recipes.deconvolution import losses
 from evenkeel_recipes.deconvolution.config import RunConfig
 from evenkeel_recipes.deconvolution.data import Parts, Reference, three_parts
-from evenkeel_recipes.deconvolution.likelihood import DISPERSIONS
+from evenkeel_recipes.deconvolution.likelihood import BELIEFS
 from evenkeel_recipes.deconvolution.mixtures import Mixtures, Signature, composition, network_input
 from evenkeel_recipes.deconvolution.model import LOG_VAR_BOUND, BulkNetwork, SignatureTable, WeightedLikelihoods
 from evenkeel_recipes.deconvolution.validate import validate
@@ -122,7 +122,7 @@ def smoothly_bounded(raw: Tensor) -> Tensor:
 
 def anchored(n_genes: int, n_types: int, config: RunConfig) -> list[nn.Module]:  # noqa: ARG001  one signature for all
     """The weighted likelihoods, and networks that start from them."""
-    n_estimates = len(DISPERSIONS)
+    n_estimates = len(BELIEFS)
     members = [BulkNetwork(n_estimates, n_types, config.hidden_dim, config.dropout) for _ in range(config.members)]
     return [WeightedLikelihoods(n_estimates), *members]
 

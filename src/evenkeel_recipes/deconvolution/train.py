@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
@@ -19,11 +19,13 @@ from torch.utils.data import DataLoader
 from evenkeel.integrations.lightning import EvenkeelCallback
 from evenkeel.metrics import Errors, Paired, reduced
 from evenkeel_recipes.deconvolution import losses
+from evenkeel_recipes.deconvolution.checkpoints import FiniteCheckpoint
 from evenkeel_recipes.deconvolution.config import RunConfig
 from evenkeel_recipes.deconvolution.data import Reference
 from evenkeel_recipes.deconvolution.mixtures import Signature
 from evenkeel_recipes.deconvolution.model import Autoencoder, BulkInput, Deconvolution, Encoded
 from evenkeel_recipes.deconvolution.prepare import Prepared, Split
+from evenkeel_recipes.deconvolution.progress import Progress
 from evenkeel_recipes.deconvolution.science import Science
 from evenkeel_recipes.deconvolution.streams import Batch, Cells, Pairs, training_loader, validation_loader
 
@@ -169,7 +171,7 @@ def train(
     """
     directory = config.out / "checkpoints"
     name = "hp_vade-{epoch:02d}-{val_loss:.4f}"
-    best = ModelCheckpoint(directory, name, BEST, save_top_k=3, save_last=True, enable_version_counter=False)
+    best = FiniteCheckpoint(directory, name, BEST, save_top_k=3, save_last=True, enable_version_counter=False)
     early = EarlyStopping(BEST, patience=config.patience, check_finite=False)
     trainer = _trainer(config, science, config.max_epochs, config.experiment_name, [best, early])
     pairs = Pairs(prepared.val.samples(science.bulk_target), Cells(validation))
@@ -187,7 +189,7 @@ def train_again(
 ) -> Deconvolution:
     """Train on all cells for a number of epochs that is known, and return the last."""
     directory = config.out / "checkpoints-final"
-    last = ModelCheckpoint(directory, save_last=True, enable_version_counter=False)
+    last = FiniteCheckpoint(directory, save_last=True, enable_version_counter=False)
     trainer = _trainer(config, science, epochs, f"{config.experiment_name}-final", [last])
     return _fit(trainer, reference, signature, split, None, config, science, directory).model
 
@@ -224,7 +226,7 @@ def _trainer(config: RunConfig, science: Science, epochs: int, name: str, callba
         precision=config.precision,  # type: ignore[arg-type]  # one of the choices of the option
         max_epochs=epochs,
         gradient_clip_val=config.clip_norm,
-        callbacks=[*callbacks, *guard],
+        callbacks=[*callbacks, Progress(BEST), *guard],
         logger=[TensorBoardLogger(logs, name), CSVLogger(logs, f"{name}-csv", flush_logs_every_n_steps=1)],
         enable_progress_bar=False,
         enable_model_summary=False,

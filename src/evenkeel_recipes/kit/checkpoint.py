@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from evenkeel_recipes.kit.files import read_json
 from evenkeel_recipes.kit.refusal import Refused
 
 FORMAT = 1
@@ -55,10 +56,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise Refused(f"there is no checkpoint {path}; train first, or give the directory that a run wrote")
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = read_json(path)
     if manifest.get("format") != FORMAT:
         raise Refused(f"checkpoint {path} has format {manifest.get('format')!r}; this version reads {FORMAT}")
-    data = (path.parent / Path(str(manifest["tensors"])).name).read_bytes()
+    beside = path.parent / Path(str(manifest["tensors"])).name
+    if not beside.is_file():
+        raise Refused(f"checkpoint {path}: its tensors, {beside.name}, do not lie beside it; copy both files")
+    data = beside.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if digest != manifest["sha256"]:
         raise Refused(

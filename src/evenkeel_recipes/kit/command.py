@@ -10,7 +10,7 @@ import click
 
 import evenkeel
 from evenkeel_recipes.kit.options import command
-from evenkeel_recipes.kit.refusal import REFUSED, STOPPED, Refused
+from evenkeel_recipes.kit.refusal import REFUSED, STOPPED, USAGE, Refused
 
 C = TypeVar("C")
 
@@ -33,6 +33,9 @@ class Commands(click.Group):
         except click.ClickException as error:
             error.show()
             return error.exit_code
+        except click.Abort:
+            sys.stderr.write("nothing was done: the question was not answered with yes\n")
+            return USAGE
         except Refused as error:
             sys.stderr.write(f"refused: {error}\n")
             return REFUSED

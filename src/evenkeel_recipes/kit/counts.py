@@ -105,7 +105,7 @@ def _columns(obs: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFr
     missing = [column for column in columns if column not in obs]
     if missing:
         raise Refused(f"{path}: obs has no column {', '.join(map(repr, missing))}; it has {', '.join(obs.columns)}")
-    chosen = obs[list(columns)]
+    chosen = obs[list(dict.fromkeys(columns))]
     for column in columns:
         if empty := int(chosen[column].isna().sum()):
             raise Refused(f"{path}: {empty} of {len(chosen)} cells have no value in obs[{column!r}]; leave them out")
@@ -134,6 +134,7 @@ def _pieces(matrix: Any, n_cells: int, rows: NDArray[np.int64]) -> Iterator[spar
 def _counts(
     matrix: sparse.csr_matrix, names: NDArray[np.str_], path: Path, layer: str
 ) -> tuple[sparse.csr_matrix, bool]:
+    matrix.eliminate_zeros()  # a zero that is stored is no count, as one that is not
     values = matrix.data
     if bad := int((~np.isfinite(values)).sum()):
         raise Refused(

@@ -35,7 +35,18 @@ class Fault(Generic[P]):
 
 
 def planted(parts: P, names: Sequence[str], table: Sequence[Fault[P]]) -> P:
-    """`parts` with the named failures in them.
+    """`parts` with the named failures in them, one after the other.
+
+    Raises:
+        click.UsageError: there is none of that name.
+    """
+    for fault in named(names, table):
+        parts = fault.plant(parts)
+    return parts
+
+
+def named(names: Sequence[str], table: Sequence[Fault[P]]) -> list[Fault[P]]:
+    """The failures of these names, in their order.
 
     Raises:
         click.UsageError: there is none of that name.
@@ -46,8 +57,7 @@ def planted(parts: P, names: Sequence[str], table: Sequence[Fault[P]]) -> P:
             near = difflib.get_close_matches(name, by_name, n=3)
             hint = f"near it: {', '.join(near)}; " if near else ""
             raise click.UsageError(f"there is no fault {name!r}; {hint}there are {', '.join(by_name)}")
-        parts = by_name[name].plant(parts)
-    return parts
+    return [by_name[name] for name in names]
 
 
 def banner(names: Sequence[str], table: Sequence[Fault[P]]) -> Iterator[str]:

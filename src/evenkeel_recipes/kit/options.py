@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import click
 import yaml
 
+from evenkeel_recipes.kit.refusal import Refused
+
 C = TypeVar("C")
 TYPES: Mapping[type, click.ParamType[Any]] = {
     int: click.INT,
@@ -19,6 +21,7 @@ TYPES: Mapping[type, click.ParamType[Any]] = {
     str: click.STRING,
     Path: click.Path(path_type=Path),
 }
+LIMITS = ("least", "above", "below")
 
 
 class Names(click.ParamType[Any]):
@@ -32,7 +35,15 @@ class Names(click.ParamType[Any]):
         return tuple(name.strip() for name in given if name.strip())
 
 
-def option(default: Any, help: str, *names: str, choices: tuple[str, ...] = ()) -> Any:  # noqa: A002, ANN401  as dataclasses.field, and as click calls it
+def option(
+    default: Any,  # noqa: ANN401  as dataclasses.field
+    help: str,  # noqa: A002  as click calls it
+    *names: str,
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:  # noqa: ANN401  as dataclasses.field
     """A field of a dataclass that is an option of the command line.
 
     Args:
@@ -40,13 +51,18 @@ def option(default: Any, help: str, *names: str, choices: tuple[str, ...] = ()) 
         help: one sentence.
         names: other names than that of the field, such as "--lr".
         choices: what it may be; empty: anything of its type.
+        least: the smallest number that it may be.
+        above: a number that it has to be larger than.
+        below: a number that it has to be smaller than.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "names": names, "choices": choices})
+    metadata = {"help": help, "names": names, "choices": choices, "least": least, "above": above, "below": below}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def required(help: str, *names: str) -> Any:  # noqa: A002, ANN401  as above
     """A field that has to be given."""
-    return dataclasses.field(metadata={"help": help, "names": names, "choices": ()})
+    limits = {"least": None, "above": None, "below": None}
+    return dataclasses.field(metadata={"help": help, "names": names, "choices": ()} | limits)
 
 
 def command(name: str, config: type[C], carry_out: Callable[[C], int]) -> click.Command:
@@ -79,6 +95,23 @@ def as_mapping(config: object) -> dict[str, object]:
     return {key: _plain(value) for key, value in values.items()}
 
 
+def from_mapping(config: type[C], values: Mapping[str, object]) -> C:
+    """The configuration that `as_mapping` gave; fields that are not there have their defaults.
+
+    Raises:
+        Refused: a name is no field of it.
+    """
+    hints = typing.get_type_hints(config)
+    names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]  # as in `command`
+    if strangers := sorted(set(values) - names):
+        raise Refused(f"written by another version: {config.__name__} has no option {', '.join(strangers)}")
+    return config(**{name: _restored(value, _kind(hints[name])) for name, value in values.items()})
+
+
+def _restored(value: Any, kind: Any) -> Any:  # noqa: ANN401  what JSON holds, as the type of the field
+    return kind(value) if value is not None and kind in {Path, tuple} else value
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
@@ -96,7 +129,16 @@ def _as_option(field: dataclasses.Field[Any], hint: Any) -> click.Option:  # noq
         return click.Option(names, is_flag=True, **shown)
     if field.metadata["choices"]:
         return click.Option(names, type=click.Choice(field.metadata["choices"]), **shown)
-    return click.Option(names, type=Names() if kind is tuple else TYPES[kind], **shown)
+    return click.Option(names, type=_type(kind, **{key: field.metadata[key] for key in LIMITS}), **shown)
+
+
+def _type(kind: type, least: float | None, above: float | None, below: float | None) -> click.ParamType[Any]:
+    if least is None and above is None and below is None:
+        return Names() if kind is tuple else TYPES[kind]
+    smallest = least if above is None else above
+    kinds: Mapping[type, type[click.IntRange | click.FloatRange]] = {int: click.IntRange, float: click.FloatRange}
+    limits: Any = {"min": smallest, "max": below, "min_open": above is not None, "max_open": below is not None}
+    return kinds[kind](**limits)
 
 
 def _kind(hint: Any) -> Any:  # noqa: ANN401  any annotation
@@ -108,7 +150,10 @@ def _kind(hint: Any) -> Any:  # noqa: ANN401  any annotation
 def _defaults_of_file(ctx: click.Context, path: Path | None, known: set[str]) -> None:
     if path is None:
         return
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path} is no YAML: {error}") from error
     if not isinstance(values, dict):
         raise click.UsageError(f"{path}: a mapping from option to value is needed, not {type(values).__name__}")
     keys = {str(key).replace("-", "_"): value for key, value in values.items()}

@@ -30,6 +30,7 @@ class Outcome:
     seconds: float
     seed: int
     ceiling: Scores = field(default_factory=dict)  # what repeating the measurement would score; empty: unknown
+    coverage: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # members that have the score, and all
     peak_memory_bytes: int = field(default_factory=peak_memory)
 
     @property
@@ -57,13 +58,20 @@ def skill(outcome: Outcome, metric: str, baseline: str) -> float | None:
         return None
     if not outcome.higher_is_better[metric]:
         return 1 - value / beside if beside else None
-    ceiling = outcome.ceiling.get(metric)
-    room = (1.0 if ceiling is None else ceiling) - beside
+    room = best_possible(outcome, metric) - beside
     return (value - beside) / room if room else None
 
 
+def best_possible(outcome: Outcome, metric: str) -> float:
+    """The ceiling where one is known; else 0 of an error and 1 of a score, which nothing can be better than."""
+    known = outcome.ceiling.get(metric)
+    if known is not None:
+        return known
+    return 1.0 if outcome.higher_is_better[metric] else 0.0
+
+
 def score_lines(outcome: Outcome) -> Iterator[str]:
-    """A line a metric: value, each baseline, skill over the best of them, ceiling."""
+    """A line a metric: value, each baseline, skill over the best of them, ceiling, and how many members have it."""
     for metric, value in outcome.model.items():
         beside = " | ".join(
             f"baseline({name})={_number(scores.get(metric))}"
@@ -71,8 +79,10 @@ def score_lines(outcome: Outcome) -> Iterator[str]:
             if metric in scores
         )
         skilled = _number(skill(outcome, metric, outcome.best_baseline))
-        ceiling = f" | ceiling={_number(outcome.ceiling[metric])}" if metric in outcome.ceiling else ""
-        yield f"{metric}={_number(value)} | {beside} | skill={skilled}{ceiling}"
+        ceiling = _number(best_possible(outcome, metric))
+        behind = outcome.coverage.get(metric)
+        covered = f" | coverage={behind[0]}/{behind[1]}" if behind else ""
+        yield f"{metric}={_number(value)} | {beside} | skill={skilled} | ceiling={ceiling}{covered}"
 
 
 def write_metrics(path: Path, outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
@@ -58,6 +59,64 @@ def test_duplicates_in_rows_are_summed(tmp_path: Path) -> None:
     assert (bulk.counts[:, 9] == 2 * table()["g9"]).all()
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("corner", ["", "gene"])
+def test_duplicates_in_columns_are_summed(separator: str, corner: str, tmp_path: Path) -> None:
+    frame = table()
+    frame.index.name = corner or None
+    twice = pd.concat([frame, frame[["g9", "g2"]]], axis=1)
+    twice.to_csv(tmp_path / "bulk.csv", sep=separator)
+    bulk = read_bulk(tmp_path / "bulk.csv", GENES, "linear")
+    assert bulk.summed == ("g2", "g9")
+    assert (bulk.counts[:, [2, 9]] == 2 * table()[["g2", "g9"]]).all(axis=None)
+
+
+def test_a_header_without_a_name_for_the_first_column(tmp_path: Path) -> None:
+    lines = table().to_csv().splitlines()
+    (tmp_path / "bulk.csv").write_text("\n".join([lines[0].removeprefix(","), *lines[1:]]))
+    bulk = read_bulk(tmp_path / "bulk.csv", GENES, "linear")
+    assert (bulk.counts == table().to_numpy()).all()
+    (tmp_path / "bulk.csv").write_text("\n".join([f"a,b,{lines[0]}", *lines[1:]]))
+    with pytest.raises(Refused, match="the header has 13 names, the rows 10 values"):
+        read_bulk(tmp_path / "bulk.csv", GENES, "linear")
+
+
+def test_an_array_is_read_with_the_names_beside_it(tmp_path: Path) -> None:
+    path, values = tmp_path / "bulk.npy", table().to_numpy()
+    np.save(path, values)
+    with pytest.raises(Refused, match=r"there is no .*genes.txt: it has to name the genes"):
+        read_bulk(path, GENES, "linear")
+    (tmp_path / "genes.txt").write_text("\n".join(GENES) + "\n")
+    assert list(read_bulk(path, GENES, "linear").samples) == ["sample0", "sample1", "sample2"]
+    (tmp_path / "samples.txt").write_text("a\nb\nc c\n")
+    np.save(path, values.T)
+    bulk = read_bulk(path, GENES, "linear")
+    assert list(bulk.samples) == ["a", "b", "c c"]
+    assert (bulk.counts == values).all()
+    (tmp_path / "samples.txt").write_text("a\nb\n")
+    with pytest.raises(Refused, match=r"samples.txt has 2 names, .* 3 samples"):
+        read_bulk(path, GENES, "linear")
+    np.save(path, values[:, :7])
+    with pytest.raises(Refused, match=r"shape \(3, 7\), .* 10 names: one side has to be the genes"):
+        read_bulk(path, GENES, "linear")
+    np.save(path, np.array([["a"]], dtype=object), allow_pickle=True)
+    with pytest.raises(Refused, match="is no array of numbers"):
+        read_bulk(path, GENES, "linear")
+
+
+def test_anndata_with_genes_as_rows_is_turned(tmp_path: Path) -> None:
+    anndata.AnnData(table().T).write_h5ad(tmp_path / "bulk.h5ad")
+    assert (read_bulk(tmp_path / "bulk.h5ad", GENES, "linear").counts == table().to_numpy()).all()
+
+
+def test_fractions_of_counts_are_linear_and_counts_are_no_logarithms(tmp_path: Path) -> None:
+    frame = table()
+    shares = frame.div(frame.sum(axis=1), axis=0)
+    assert read_bulk(written(shares, tmp_path / "bulk.csv"), GENES, "linear").counts.sum(1) == pytest.approx(1)
+    with pytest.raises(Refused, match="is no logarithm of expression; leave out --assume log1p"):
+        read_bulk(written(frame, tmp_path / "bulk.csv"), GENES, "log1p")
+
+
 def logs(base: float) -> pd.DataFrame:
     values = table().to_numpy()
     return pd.DataFrame(np.log1p(1e4 * values / values.sum(1, keepdims=True)) / np.log(base), SAMPLES, list(GENES))
@@ -108,3 +167,24 @@ def test_truth_is_matched_and_scaled(tmp_path: Path) -> None:
         read_truth(tmp_path / "truth.csv", np.array([*SAMPLES, "d"]), ("T", "B"))
     with pytest.raises(Refused, match="no column is a type of the reference"):
         read_truth(tmp_path / "truth.csv", np.array(SAMPLES), ("X", "Y"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda frame: pd.concat([frame, frame.iloc[:1]]), "samples stand there more than once, such as a"),
+        (lambda frame: pd.concat([frame, frame[["T"]]], axis=1), "types stand there more than once, such as T"),
+        (lambda frame: frame.astype(object).replace(1.0, "much"), "not all values are numbers"),
+        (
+            lambda frame: frame.mul([1, np.nan, 1], axis=0),
+            "2 values are not finite, the first is nan in sample b, type T",
+        ),
+        (lambda frame: frame.mul([1, 1, 0], axis=0), "all types of the reference are 0 in sample c"),
+    ],
+)
+def test_what_is_no_truth_is_refused(
+    change: Callable[[pd.DataFrame], pd.DataFrame], sentence: str, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({"T": [0.25, 0.5, 1.0], "B": [0.75, 0.5, 1.0]}, index=SAMPLES)
+    with pytest.raises(Refused, match=sentence):
+        read_truth(written(change(frame), tmp_path / "truth.csv"), np.array(SAMPLES), ("T", "B"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -12,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from evenkeel_recipes.deconvolution.data import Reference, divide, read_reference, three_parts, variable_genes
+from evenkeel_recipes.deconvolution.data import (
+    Parts,
+    Reference,
+    counted_in,
+    divide,
+    few_cells,
+    read_reference,
+    three_parts,
+    variable_genes,
+)
 from evenkeel_recipes.deconvolution.simulate import CONTENT, draw_cells, make_world
 from evenkeel_recipes.kit.refusal import Refused
 
@@ -47,8 +57,15 @@ def test_counts_are_recovered_from_logarithms(tmp_path: Path) -> None:
         dense = data.X.toarray()
         return sparse.csr_matrix(np.log1p(1e4 * dense / dense.sum(1, keepdims=True)))
 
-    plain, recovered = read(saved(tmp_path / "a.h5ad")), read(saved(tmp_path / "b.h5ad", X=logs))
-    assert (plain.counts != recovered.counts).nnz == 0
+    def with_stored_zeros(data: anndata.AnnData) -> sparse.csr_matrix:
+        dense = logs(data).toarray()
+        rows, columns = (place.ravel() for place in np.indices(dense.shape))
+        return sparse.csr_matrix((dense.ravel(), (rows, columns)), dense.shape)
+
+    plain = read(saved(tmp_path / "a.h5ad"))
+    for change in (logs, with_stored_zeros):
+        recovered = read(saved(tmp_path / "b.h5ad", X=change))
+        assert (plain.counts != recovered.counts).nnz == 0
 
 
 def bad(value: float) -> object:
@@ -67,6 +84,7 @@ def bad(value: float) -> object:
         ({"X": bad(-2.0)}, "1 values are negative .*cell c3"),
         ({"X": bad(2.5)}, "not log1p of scaled counts either in 60 of 60 cells"),
         ({"X": lambda data: sparse.csr_matrix(data.X.shape)}, "all counts are 0"),
+        ({"X": lambda data: data.X.multiply((np.arange(60) != 5)[:, None]).tocsr()}, "1 cells have no count.*is c5"),
         ({"var_names": lambda data: ["g0", "g0", *data.var_names[2:]]}, "1 genes have their name more than once"),
         ({"obs": lambda data: data.obs.rename(columns={"cell_type": "label"})}, "no column 'cell_type'; it has label"),
         ({"obs": lambda data: data.obs.assign(cell_type="T")}, "only one cell type"),
@@ -105,6 +123,39 @@ def test_donors_are_kept_apart() -> None:
     parts = three_parts(reference, 0)
     donors = [set(part.donors) for part in (parts.train, parts.validation, parts.test) if part.donors is not None]
     assert sum(map(len, donors)) == len(set().union(*donors)) == 6
+
+
+def test_a_split_says_what_it_keeps_apart() -> None:
+    reference = draw_cells(make_world(0, n_genes=300), 600, 0)
+    parts = three_parts(reference, 0)
+    assert parts.unit == "donor"
+    assert Parts(parts.train, parts.validation, parts.train).unit == "cell"
+    unknown = replace(reference, donors=None)
+    assert three_parts(unknown, 0).unit == "cell"
+    each_a_type = replace(reference, labels=np.unique(reference.donors, return_inverse=True)[1].astype(np.int64))
+    assert three_parts(replace(each_a_type, types=tuple("abcdef")), 0).unit == "cell"
+
+
+def test_types_of_few_cells_are_told() -> None:
+    reference = draw_cells(make_world(0, n_genes=300), 76, 0)
+    assert few_cells(reference) == [f"type{kind} (9)" for kind in range(4, 8)]
+
+
+def test_a_cell_without_counts_in_the_kept_genes_is_refused() -> None:
+    reference = draw_cells(make_world(0, n_genes=300), 50, 0)
+    assert counted_in(reference, np.arange(100)).counts.shape == (50, 100)
+    counts = reference.counts.tolil()
+    counts[7, :100] = 0
+    with pytest.raises(Refused, match="1 of 50 cells have no count in the 100 genes that are kept, the first is cell7"):
+        counted_in(replace(reference, counts=counts.tocsr()), np.arange(100))
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_cells_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    twice = saved(tmp_path / "a.h5ad", obs_names=lambda data: ["c0", "c0", *data.obs_names[2:]])
+    cells = read(twice).cells.tolist()
+    assert cells[:3] == ["c0 #0", "c0 #1", "c2"]
+    assert len(set(cells)) == 60
 
 
 def test_genes_that_tell_types_apart_are_chosen() -> None:

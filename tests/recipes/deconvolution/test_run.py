@@ -18,6 +18,7 @@ from evenkeel_recipes.deconvolution.command import commands
 from evenkeel_recipes.deconvolution.config import RunConfig
 from evenkeel_recipes.deconvolution.data import three_parts
 from evenkeel_recipes.deconvolution.estimate import restricted
+from evenkeel_recipes.deconvolution.likelihood import BELIEFS
 from evenkeel_recipes.deconvolution.mixtures import mix, signature_of
 from evenkeel_recipes.deconvolution.model import BulkInput
 from evenkeel_recipes.deconvolution.prepare import Prepared, known_signature, simulate
@@ -54,12 +55,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path) ->
     assert whole.epochs <= 4
 
 
-def test_before_training_the_network_is_the_mean_of_the_likelihoods() -> None:
+def test_before_training_the_network_is_a_weighted_mean_of_the_likelihoods() -> None:
     reference = draw_cells(make_world(0, n_genes=300), 200, 0)
     model = build(reference, signature_of(reference), replace(SMALL, dropout=0.0), healthy())
-    estimates = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(8), (5, 3))).float()
+    estimates = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(8), (5, len(BELIEFS)))).float()
     logits = model.logits(BulkInput(estimates, torch.zeros(5), torch.zeros(5, 300)))
-    expected = estimates.mean(1) + 0.01 / 8
+    weights = torch.tensor([0.0, 0.0, 0.0, 2.0]).softmax(0)
+    expected = (weights[:, None] * estimates).sum(1) + 0.01 / 8
     expected = expected / expected.sum(1, keepdim=True)
     assert len(logits) == 1 + SMALL.members
     for each in logits.softmax(-1):
@@ -115,9 +117,9 @@ def test_a_signature_in_fewer_genes_keeps_the_mass_of_a_cell() -> None:
 
 def test_every_option_changes_the_configuration() -> None:
     command = commands.commands["run"]
-    other = {int: "7", float: "0.125", str: "x", bool: None}
+    other = {int: "77", float: "0.125", str: "x", bool: None}
     options = [field.name for field in fields(RunConfig)]
-    assert len(options) == 42
+    assert len(options) == 43
     for name in options:
         value = getattr(RunConfig(), name)
         choices = next(field.metadata["choices"] for field in fields(RunConfig) if field.name == name)

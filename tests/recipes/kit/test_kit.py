@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 import torch
 from matplotlib.figure import Figure
 
+from evenkeel_recipes.kit.checklist import Check, checked, insist, later, noted, refusals_too, shortened, told
 from evenkeel_recipes.kit.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from evenkeel_recipes.kit.command import Commands
 from evenkeel_recipes.kit.faults import Fault, banner, described, planted
-from evenkeel_recipes.kit.options import as_mapping, option, required
+from evenkeel_recipes.kit.files import digest_of, read_array, read_json
+from evenkeel_recipes.kit.options import as_mapping, from_mapping, option, required
 from evenkeel_recipes.kit.outcome import Outcome, score_lines, skill, write_metrics
 from evenkeel_recipes.kit.page import Section, write_page
 from evenkeel_recipes.kit.refusal import Refused
@@ -28,6 +33,8 @@ class Config:
     steps: int | None = option(None, "How long.")
     kind: str = option("a", "Which.", choices=("a", "b"))
     fault: tuple[str, ...] = option((), "What.", "--faults")
+    share: float = option(0.5, "How much.", above=0, below=1)
+    ranks: int = option(1, "How many.", least=1)
     fast: bool = option(False, "Quickly.")
 
 
@@ -56,12 +63,30 @@ def test_a_file_gives_defaults_and_the_command_line_wins(tmp_path: Path) -> None
     path = tmp_path / "c.yaml"
     path.write_text("goal: y\nrate: 3\nfault: [r]\nfast: true\n")
     assert seen("--config", str(path), "--rate", "4") == Config(Path("y"), 4.0, fault=("r",), fast=True)
-    path.write_text("goal: y\nrat: 3\n")
-    assert seen("--config", str(path)) == 2
+    for wrong in ("goal: y\nrat: 3\n", "goal: [y", "- goal", "goal: y\nranks: many\n"):
+        path.write_text(wrong)
+        assert seen("--config", str(path)) == 2
+
+
+def test_a_configuration_comes_back_from_its_mapping() -> None:
+    config = Config(Path("x"), 2.0, 3, "b", ("p", "q"), fast=True)
+    assert from_mapping(Config, json.loads(json.dumps(as_mapping(config)))) == config
+    assert from_mapping(Config, {"goal": "x"}) == Config(Path("x"))
+    with pytest.raises(Refused, match="Config has no option rat"):
+        from_mapping(Config, {"goal": "x", "rat": 3})
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--goal", "x", "--rate", "fast"], ["--goal", "x", "--nothing"], ["--goal", "x", "--kind", "c"]]
+    "arguments",
+    [
+        [],
+        ["--goal", "x", "--rate", "fast"],
+        ["--goal", "x", "--nothing"],
+        ["--goal", "x", "--kind", "c"],
+        ["--goal", "x", "--share", "0"],
+        ["--goal", "x", "--share", "1"],
+        ["--goal", "x", "--ranks", "0"],
+    ],
 )
 def test_what_cannot_be_asked_for_is_a_usage_error(arguments: list[str]) -> None:
     assert seen(*arguments) == 2
@@ -75,6 +100,16 @@ def test_refusals_have_a_status_of_their_own(capsys: pytest.CaptureFixture[str])
     commands.offer("run", Config, refuse)
     assert commands.call(["run", "--goal", "x"]) == 4
     assert capsys.readouterr().err == "refused: no such data\n"
+
+
+def test_a_question_that_is_not_answered_ends_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def ask(_: Config) -> int:
+        raise click.Abort
+
+    commands = Commands("test")
+    commands.offer("run", Config, ask)
+    assert commands.call(["run", "--goal", "x"]) == 2
+    assert "nothing was done" in capsys.readouterr().err
 
 
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
@@ -110,6 +145,13 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
     with pytest.raises(Refused, match="format 9"):
         read_checkpoint(path)
+    path.write_text("{")
+    with pytest.raises(Refused, match="is damaged, or no JSON"):
+        read_checkpoint(path)
+    write_checkpoint(path, Checkpoint({"a": torch.ones(2)}, {}))
+    next(tmp_path.glob("*.safetensors")).unlink()
+    with pytest.raises(Refused, match="do not lie beside it"):
+        read_checkpoint(path)
 
 
 OUTCOME = Outcome(
@@ -121,6 +163,7 @@ OUTCOME = Outcome(
     seconds=1.0,
     seed=0,
     ceiling={"r": 0.9},
+    coverage={"mae": (30, 30), "odd": (0, 4)},
 )
 
 
@@ -130,13 +173,53 @@ def test_skill_is_against_the_best_baseline(tmp_path: Path) -> None:
     assert skill(OUTCOME, "r", "mean") == pytest.approx(0.4 / 0.5)
     assert skill(OUTCOME, "odd", "mean") is None
     lines = list(score_lines(OUTCOME))
-    assert lines[0] == "mae=0.5 | baseline(none)=2 | baseline(mean)=1 | skill=0.5"
-    assert "ceiling=0.9" in lines[1]
-    assert lines[2].startswith("odd=undefined")
+    assert lines[0] == "mae=0.5 | baseline(none)=2 | baseline(mean)=1 | skill=0.5 | ceiling=0 | coverage=30/30"
+    assert lines[1].endswith("| skill=0.8 | ceiling=0.9")
+    assert lines[2] == "odd=undefined |  | skill=undefined | ceiling=1 | coverage=0/4"
     write_metrics(tmp_path / "metrics.json", OUTCOME)
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert {"headline", "model", "baselines", "higher_is_better", "population", "seconds", "seed"} <= set(written)
     assert written["peak_memory_bytes"] > 1e6
+
+
+def test_a_list_of_checks_is_told_and_insisted_on() -> None:
+    made = []
+
+    def checks() -> Iterator[Check]:
+        for check in (checked("a", ""), noted("b", "odd"), checked("c", "bad"), checked("d", "worse")):
+            made.append(check.what)
+            yield check
+
+    assert list(told(checks())) == ["pass  a", "note  b: odd", "FAIL  c: bad", "FAIL  d: worse"]
+    made.clear()
+    with pytest.raises(Refused, match="bad"):
+        insist(checks())
+    assert made == ["a", "b", "c"]
+    assert [check.what for check in shortened("all", checks())] == ["b", "c", "d"]
+    assert list(told(shortened("all", [checked("a", ""), later("b", "soon")]))) == [
+        "later b: soon",
+        "pass  all: 2 checks",
+    ]
+
+    def refusing() -> Iterator[Check]:
+        yield checked("a", "")
+        raise Refused("no file")
+
+    assert list(told(refusals_too("files", refusing()))) == ["pass  a", "FAIL  files: no file"]
+
+
+def test_files_of_others_are_read_or_refused(tmp_path: Path) -> None:
+    for name, data, sentence in (
+        ("a.json", b"[1]", "holds a list, not an object"),
+        ("b.json", b"\xff", "is damaged, or no JSON"),
+        ("c.npy", b"nonsense", "is no array"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(Refused, match=sentence):
+            (read_json if name.endswith("json") else read_array)(tmp_path / name)
+        with pytest.raises(Refused, match="there is no file"):
+            (read_json if name.endswith("json") else read_array)(tmp_path / f"no-{name}")
+    assert digest_of(tmp_path / "a.json") == hashlib.sha256(b"[1]").hexdigest()
 
 
 def test_faults_are_planted_one_after_the_other() -> None:

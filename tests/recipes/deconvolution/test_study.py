@@ -1,0 +1,100 @@
+"""Gene factors that samples have in common are found where there are any, and do no harm where there are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evenkeel_recipes.deconvolution.data import Reference, divide
+from evenkeel_recipes.deconvolution.likelihood import fit_all
+from evenkeel_recipes.deconvolution.mixtures import Mixtures, Signature, composition, mix, rescaled, signature_of
+from evenkeel_recipes.deconvolution.simulate import draw_cells, make_world
+from evenkeel_recipes.deconvolution.study import LEAST_SAMPLES, fit_study, gene_factors
+
+Pair = tuple[Signature, Reference]
+
+
+@pytest.fixture(scope="module")
+def halves() -> Pair:
+    """A signature, and other cells of the same types."""
+    known, mixed = divide(draw_cells(make_world(1, n_genes=500), 2400, 1), (0.5, 0.5), 1)
+    return signature_of(known), mixed
+
+
+def error(estimates: np.ndarray, mixtures: Mixtures) -> float:
+    return float(np.abs(estimates[:, 1] - mixtures.fractions).mean())
+
+
+def test_factors_are_found_together_with_the_proportions(halves: Pair) -> None:
+    signature, cells = halves
+    plain = mix(cells, 60, 500, 1.0, 0)
+    other = rescaled(plain, 0.6, 0)
+    bulk = composition(other.counts)
+    together = fit_study(bulk, signature)
+    assert error(together.estimates, other) < 0.8 * error(fit_all(bulk, signature).estimates, other)
+    true = np.log(other.counts.sum(0) / plain.counts.sum(0))
+    assert np.corrcoef(np.log(gene_factors(bulk, signature)), true)[0, 1] > 0.95
+    assert (together.misfit < together.foreign).all()
+    assert (together.together == 60).all()
+
+
+def test_without_another_technology_nothing_is_lost(halves: Pair) -> None:
+    signature, cells = halves
+    same = mix(cells, 60, 500, 1.0, 0)
+    bulk = composition(same.counts)
+    assert error(fit_study(bulk, signature).estimates, same) < 1.1 * error(fit_all(bulk, signature).estimates, same)
+    assert np.median(np.abs(np.log(gene_factors(bulk, signature)))) < 0.1
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.6])
+def test_samples_of_one_composition_are_not_made_worse(halves: Pair, deviation: float) -> None:
+    """Their factors and their composition cannot be told apart."""
+    signature, cells = halves
+    one = mix(cells, 1, 500, 1.0, 2)
+    alike = [mix_like(cells, one, seed) for seed in range(20)]
+    counts = np.concatenate([sample.counts for sample in alike])
+    fractions = np.concatenate([sample.fractions for sample in alike])
+    study = rescaled(Mixtures(counts, fractions, fractions), deviation, 3)
+    bulk = composition(study.counts)
+    assert error(fit_study(bulk, signature).estimates, study) < 1.1 * error(fit_all(bulk, signature).estimates, study)
+
+
+def mix_like(cells: Reference, sample: Mixtures, seed: int) -> Mixtures:
+    """Other cells in the same numbers."""
+    rng = np.random.default_rng(seed)
+    numbers = np.rint(500 * sample.fractions[0]).astype(int)
+    groups = [np.flatnonzero(cells.labels == kind) for kind in range(len(numbers))]
+    rows = np.concatenate([rng.choice(group, number) for group, number in zip(groups, numbers, strict=True)])
+    counts = np.asarray(cells.counts[rows].sum(0), dtype=np.float64)
+    return Mixtures(counts, sample.fractions, sample.asked)
+
+
+def test_few_samples_are_taken_each_by_itself(halves: Pair) -> None:
+    signature, cells = halves
+    few = composition(rescaled(mix(cells, LEAST_SAMPLES - 1, 500, 1.0, 0), 0.6, 0).counts)
+    assert (fit_study(few, signature).estimates == fit_all(few, signature).estimates).all()
+    assert (fit_study(few, signature).together == 1).all()
+
+
+def test_a_gene_that_no_sample_shows_has_a_factor(halves: Pair) -> None:
+    signature, cells = halves
+    counts = mix(cells, 20, 500, 1.0, 0).counts
+    counts[:, :100] = 0
+    factors = gene_factors(composition(counts), signature)
+    assert (factors > 0).all()
+    assert (factors[:100] < 1).all()
+    assert factors[:100].mean() < 0.8 * factors[100:].mean()
+    assert np.isfinite(fit_study(composition(counts), signature).estimates).all()
+
+
+def test_what_noise_of_the_signature_explains_is_no_factor() -> None:
+    """Fifteen cells of a type are known; the bulk was measured as they were."""
+    cells = draw_cells(make_world(1, n_genes=500), 2400, 1)
+    rows = np.concatenate([np.flatnonzero(cells.labels == kind)[:15] for kind in range(8)])
+    signature = signature_of(cells.take(rows))
+    same = mix(cells, 60, 500, 1.0, 0)
+    bulk = composition(same.counts)
+    raw = (bulk / (fit_all(bulk, signature).estimates[:, 1] @ signature.composition)).mean(0)
+    spread = np.median(np.abs(np.log(gene_factors(bulk, signature))))
+    assert spread < 0.5 * np.median(np.abs(np.log(raw)))
+    assert error(fit_study(bulk, signature).estimates, same) < 1.05 * error(fit_all(bulk, signature).estimates, same)
