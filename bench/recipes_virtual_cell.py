@@ -1,6 +1,7 @@
-"""The virtual cell recipe: held-out conditions of a real screen over seeds, and what training and sampling cost.
+"""The virtual cell recipe: held-out conditions of a real screen, types left out of a stimulation, speed.
 
 python bench/recipes_virtual_cell.py norman --data FILE.h5ad [--seeds 0 1 2 3 4]
+python bench/recipes_virtual_cell.py stimulation [--data pbmc68k_reduced.h5ad] [--seeds 0 1 2] [--only means|cells]
 python bench/recipes_virtual_cell.py speed [--epochs 5]
 """
 
@@ -15,14 +16,23 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import anndata
+import numpy as np
+import pandas as pd
 import torch
 
 from evenkeel_recipes.kit.outcome import peak_memory
 from evenkeel_recipes.virtual_cell.config import RunConfig
+from evenkeel_recipes.virtual_cell.contexts import elsewhere
+from evenkeel_recipes.virtual_cell.data import Study
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
+from evenkeel_recipes.virtual_cell.means import fit_means
+from evenkeel_recipes.virtual_cell.profiles import log_cp10k, profiles_of
 from evenkeel_recipes.virtual_cell.run import model_of, run, split_of, train, trained_of
 from evenkeel_recipes.virtual_cell.sampling import How, begin, flowed, log_means, sampled
 from evenkeel_recipes.virtual_cell.simulate import simulate
+from evenkeel_recipes.virtual_cell.split import split_study, wanted_of
+from evenkeel_recipes.virtual_cell.stimulation import PLANS, Base, base_of_file, simulated_base, stimulated
 from evenkeel_recipes.virtual_cell.watching import Material
 
 COMBINATIONS = (
@@ -32,6 +42,9 @@ COMBINATIONS = (
 )  # fmt: skip
 CONTEXTS = ("MAP4K3@A172", "SGK1@T98G", "TGFBR2@U87MG")
 METRICS = ("pearson_delta", "r2", "rmse", "de_overlap", "energy_distance", "mmd")
+MEANS_METRICS = ("pearson_delta", "r2", "rmse")
+SHOWN = ("no_change", "mean_shift", "scaled", "effects")
+CELLS_OF_SMALLEST = 40  # control cells of the smallest type, and as many stimulated; the largest has 12 times as many
 EPOCHS = 50  # that the promises are about
 REPEATS = 5
 
@@ -50,13 +63,17 @@ def table(paths: list[Path]) -> None:
     told = [json.loads(path.read_text()) for path in paths]
     for kind in sorted(told[0]["population"]["kinds"]):
         for metric in METRICS:
-            name = f"{metric}@{kind}"
-            simple = [t["baselines"]["additive_or_mean_shift"][name] for t in told]
-            halves = [t["population"]["split_halves"][name] for t in told]
-            alone = [t["population"]["flow_alone"][name] for t in told]
-            print(f"{name:34s} model {spread([t['model'][name] for t in told])}  flow alone {spread(alone)}  "
-                  f"no change {spread([t['baselines']['no_change'][name] for t in told])}  "
-                  f"additive/mean shift {spread(simple)}  halves {spread(halves)}")  # fmt: skip
+            print(f"{metric}@{kind}".ljust(34) + " " + beside(told, f"{metric}@{kind}"))
+
+
+def beside(told: list[dict], name: str) -> str:
+    """A score of the model, of what is simpler, and of halves of the data: mean and standard deviation over runs."""
+    simple, still = ([t["baselines"][who][name] for t in told] for who in ("additive_or_mean_shift", "no_change"))
+    alone, halves = ([t["population"][what][name] for t in told] for what in ("flow_alone", "split_halves"))
+    return (
+        f"model {spread([t['model'][name] for t in told])}  flow alone {spread(alone)}  no change {spread(still)}  "
+        f"additive/mean shift {spread(simple)}  halves {spread(halves)}"
+    )
 
 
 def spread(values: list[float | None]) -> str:
@@ -68,13 +85,94 @@ def spread(values: list[float | None]) -> str:
     return f"{statistics.mean(found):.4f} ± {statistics.stdev(found) if len(found) > 1 else 0:.4f}{counted}"
 
 
+def stimulation(data: Path | None, seeds: list[int], only: str | None, out: Path) -> None:
+    """Planted stimulations of eight types, each left out in turn: means without training; cells with, for some."""
+    for plan in PLANS:
+        studies = [(seed, stimulated(plan, base(data, seed), CELLS_OF_SMALLEST, seed)[0]) for seed in seeds]
+        if only in {None, "means"}:
+            found = [left_out(study, kind, seed) for seed, study in studies for kind in study.vocabulary.cell_types]
+            for metric in MEANS_METRICS:
+                told = "  ".join(f"{name} {np.mean([row[name][metric] for row in found]):.4f}" for name in found[0])
+                print(f"{plan.name:14s} {metric:13s} {told}", flush=True)
+            better = sum(row["model"]["rmse"] <= row["mean_shift"]["rmse"] for row in found)
+            print(f"{plan.name:14s} the model has a lower RMSE than the mean shift in {better} of {len(found)} types")
+        if only in {None, "cells"}:
+            told = [whole_run(study, seed, out / plan.name.replace(" ", "-")) for seed, study in studies]
+            for metric in METRICS:
+                print(f"{plan.name:14s} {metric:16s} " + beside(told, metric), flush=True)
+
+
+def base(data: Path | None, seed: int) -> Base:
+    """Real profiles where there is a file; else simulated ones, for each seed others."""
+    return simulated_base(2000, seed) if data is None else base_of_file(data)
+
+
+def left_out(study: Study, kind: str, seed: int) -> dict[str, dict[str, float]]:
+    """Scores of means in one type without its stimulated cells: ours, what it consists of, simpler ones, halves."""
+    split = split_study(study, wanted_of(study, (f"stim@{kind}",), None, seed), at_random=False, seed=seed)
+    held = split.held_out[0]
+    profiles = profiles_of(study, split.learnt)
+    means = fit_means(profiles, study.codes.astype(float), study.control, np.eye(1), len(study.vocabulary.cell_types))
+    code = study.codes[held.treatment].astype(float)
+    model, untreated = means.predict(code, held.cell_type)
+    own = profiles.mean[profiles.find(study.control, held.cell_type)]
+    found = {name: (mean, own) for name, mean in means.known.told(code, held.cell_type).items() if name in SHOWN}
+    others = elsewhere(profiles, study.control, held.treatment, held.cell_type)
+    number = profiles.number[(profiles.treatment == held.treatment)]
+    by_cells = np.average(others.after - others.before, axis=0, weights=number)
+    found |= {"shift by cells": (own + np.append(by_cells, 0), own), "model": (model, untreated)}
+    controls = split.controls[study.cell_type[split.controls] == held.cell_type]
+    measured = mean_of(study, held.cells), mean_of(study, controls)
+    halves = [(mean_of(study, held.cells[half::2]), mean_of(study, controls[half::2])) for half in (0, 1)]
+    return {
+        **{name: of_means(*pair, *measured) for name, pair in found.items()},
+        "halves": of_means(*halves[0], *halves[1]),
+    }
+
+
+def mean_of(study: Study, rows: np.ndarray) -> np.ndarray:
+    """Mean log1p counts per 10,000, and a place for the depth."""
+    return np.append(np.asarray(log_cp10k(study.counts[rows]).mean(0)).ravel(), 0)
+
+
+def of_means(
+    mean: np.ndarray, before: np.ndarray, measured: np.ndarray, measured_before: np.ndarray
+) -> dict[str, float]:
+    """Pearson correlation of effects, R² and RMSE of means, without the depth."""
+    effect, true = (mean - before)[:-1], (measured - measured_before)[:-1]
+    error, level = (mean - measured)[:-1], measured[:-1]
+    return {
+        "pearson_delta": float(np.corrcoef(effect, true)[0, 1]) if effect.any() else float("nan"),
+        "r2": float(1 - (error**2).sum() / ((level - level.mean()) ** 2).sum()),
+        "rmse": float(np.sqrt((error**2).mean())),
+    }
+
+
+def whole_run(study: Study, seed: int, out: Path) -> dict:
+    """The recipe as a user runs it, for the type whose turn it is with this seed; what metrics.json says."""
+    words = study.vocabulary
+    kind = words.cell_types[(3 * seed + 5) % len(words.cell_types)]
+    config = RunConfig(data=out / f"seed{seed}.h5ad", out=out / f"seed{seed}", holdout=(f"stim@{kind}",), seed=seed)
+    if not (config.out / "metrics.json").is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        named = {
+            "perturbation": [words.name(study.treatments[row]) for row in study.treatment],
+            "batch": np.array(words.batches)[study.batch],
+            "cell_type": np.array(words.cell_types)[study.cell_type],
+        }
+        obs, var = pd.DataFrame(named, index=study.names), pd.DataFrame(index=list(words.genes))
+        anndata.AnnData(X=study.counts, obs=obs, var=var).write_h5ad(config.data)
+        run(config)
+    return json.loads((config.out / "metrics.json").read_text())
+
+
 def speed(epochs: int) -> None:
     """10,000 cells, 2,000 genes, batch 64: the fastest epoch of each stage times 50, and 10,000 cells generated."""
     study, _ = simulate(0, n_genes=2000, cells_each=278)
     with tempfile.TemporaryDirectory() as folder:
         config = RunConfig(out=Path(folder), epochs_vae=epochs, epochs_flow=epochs, epochs_joint=0, schedule="constant")
         split = split_of(study, replace(config, split="random"))
-        rows = torch.randperm(len(study))[:10_000].sort().values.numpy()
+        rows = torch.randperm(len(study))[:10_000].sort()[0].numpy()
         material = Material(study, replace(split, train=rows), config)
         model = model_of(material, HEALTHY)
         history = train(model, material)
@@ -108,18 +206,22 @@ def sampling(trained) -> dict[str, float]:
 def main() -> int:
     """Do what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("norman", "speed"))
+    parser.add_argument("what", choices=("norman", "stimulation", "speed"))
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--seeds", type=int, nargs="+", default=None, help="default: 0 to 4 (norman), 0 to 2")
+    parser.add_argument("--only", choices=("means", "cells"))
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("evenkeel-runs/virtual-cell-norman"))
+    parser.add_argument("--out", type=Path, default=None)
     args = parser.parse_args()
     if args.what == "speed":
         speed(args.epochs)
+    elif args.what == "stimulation":
+        out = args.out or Path("evenkeel-runs/virtual-cell-stimulation")
+        stimulation(args.data, args.seeds or [0, 1, 2], args.only, out)
     elif args.data is None or not args.data.is_file():
         print("norman: skipped, --data names no file")
     else:
-        norman(args.data, args.seeds, args.out)
+        norman(args.data, args.seeds or [0, 1, 2, 3, 4], args.out or Path("evenkeel-runs/virtual-cell-norman"))
     return 0
 
 

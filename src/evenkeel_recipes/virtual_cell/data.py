@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -46,6 +47,15 @@ class Study:
     def __len__(self) -> int:
         """How many cells."""
         return len(self.treatment)
+
+    @property
+    def sha256(self) -> str:
+        """What tells two studies apart: names, counts, and what was done to each cell."""
+        digest = hashlib.sha256(self.vocabulary.sha256.encode())
+        for part in (self.counts.data, self.counts.indices, self.counts.indptr, self.treatment, self.batch,
+                     self.cell_type):  # fmt: skip
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
 
     @property
     def library(self) -> NDArray[np.float32]:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from evenkeel_recipes.virtual_cell.conditions import Vocabulary
 from evenkeel_recipes.virtual_cell.data import Study, pieces
-from evenkeel_recipes.virtual_cell.healthy import HEALTHY, same_names
-from evenkeel_recipes.virtual_cell.store import read_trained
+from evenkeel_recipes.virtual_cell.recipe import parts_of
+from evenkeel_recipes.virtual_cell.store import read_trained, settings_of
 
 CELLS = 1024
 
 
-def diagnose_lines(study: Study, model: Path) -> Iterator[str]:
+def diagnose_lines(study: Study, model: Path, matched: Callable[[Study, Vocabulary], Study]) -> Iterator[str]:
     """A line for counts, means, theta and theta + mean of the first cells: least, largest, and how many are not finite.
+
+    Args:
+        study: the cells.
+        model: the directory that a run wrote; with the parts that it was trained with, faults among them.
+        matched: how the names of the cells become those of the model; see `names`.
 
     Raises:
         Refused: the model was trained for other names than these cells have.
     """
-    trained, _ = read_trained(model, HEALTHY)
-    same_names(study.vocabulary, trained.vocabulary)
+    settings = settings_of(model)
+    trained, _ = read_trained(model, parts_of(settings["encoder_input"], settings["adapter"], settings["faults"]))
+    study = matched(study, trained.vocabulary)
     batch = next(pieces(study, np.arange(min(CELLS, len(study))), CELLS))
     with torch.no_grad():
         found = trained.model.encode(batch.counts, batch.batch, batch.cell_type)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,11 +14,12 @@ from evenkeel.metrics import half_of
 from evenkeel_recipes.virtual_cell.baselines import shifts
 from evenkeel_recipes.virtual_cell.data import Rows, Study
 from evenkeel_recipes.virtual_cell.profiles import Profiles, log_cp10k, profiles_of
-from evenkeel_recipes.virtual_cell.sampling import How
+from evenkeel_recipes.virtual_cell.sampling import How, sampled
 from evenkeel_recipes.virtual_cell.scores import HIGHER_IS_BETTER, OF_EFFECTS, Seen, Values, ceiling_of, mean_of, scores
 from evenkeel_recipes.virtual_cell.split import HeldOut, Split
-from evenkeel_recipes.virtual_cell.virtual import Asked, Trained, cells_for_means, cells_from, latents_of
+from evenkeel_recipes.virtual_cell.virtual import Asked, Cells, Trained, cells_for_means, cells_from, latents_of
 
+DRAWN_AGAIN = 2  # times that each generated cell is drawn once more, for means
 LEAST_CEILING = 0.1  # agreement of two halves of the data below which there is no effect to predict
 SIMPLE = "additive_or_mean_shift"
 FALLBACKS = ("additive", "mean_shift", "mean_of_others", "no_change")
@@ -63,10 +65,14 @@ def judge(judging: Judging) -> list[Judged]:
     """Score every held-out condition."""
     learnt = np.sort(np.concatenate([judging.split.train, judging.split.validation]))
     profiles = profiles_of(judging.study, learnt)
-    return [_judged(judging, held, profiles, learnt) for held in judging.split.held_out]
+    none = torch.zeros(judging.study.codes.shape[1])
+    untreated = {kind: _generated(judging, none, kind) for kind in {held.cell_type for held in judging.split.held_out}}
+    return [_judged(judging, held, profiles, learnt, untreated[held.cell_type]) for held in judging.split.held_out]
 
 
-def _judged(judging: Judging, held: HeldOut, profiles: Profiles, learnt: Rows) -> Judged:
+def _judged(
+    judging: Judging, held: HeldOut, profiles: Profiles, learnt: Rows, untreated: tuple[_Made, _Made]
+) -> Judged:
     study, rng = judging.study, np.random.default_rng(judging.seed)
     of_type = judging.split.controls[study.cell_type[judging.split.controls] == held.cell_type]
     measured = _measured(study, held.cells, of_type, judging.num_cells, rng)
@@ -75,7 +81,8 @@ def _judged(judging: Judging, held: HeldOut, profiles: Profiles, learnt: Rows) -
     below = (agreement["pearson_delta"] or 0.0) < LEAST_CEILING
     controls = learnt[(study.treatment[learnt] == study.control) & (study.cell_type[learnt] == held.cell_type)]
     simple = {name: scores(seen, measured) for name, seen in _simple(judging, held, profiles, controls, rng)}
-    model, alone = _generated(judging, held)
+    made = _generated(judging, torch.from_numpy(study.codes[held.treatment]), held.cell_type)
+    model, alone = (_against(treated, before) for treated, before in zip(made, untreated, strict=True))
     words = study.vocabulary
     name = f"{words.name(study.treatments[held.treatment])}@{words.cell_types[held.cell_type]}"
     blank = dict.fromkeys(OF_EFFECTS) if below else {}
@@ -95,20 +102,38 @@ def _is_without_information(judging: Judging, held: HeldOut) -> bool:
     return not bool(judging.trained.model.field.is_known[: len(code)][code != 0].any())
 
 
-def _generated(judging: Judging, held: HeldOut) -> tuple[Seen, Seen]:
-    """Treated and untreated cells with the same noise, whose difference is the effect; the same without the anchor."""
-    trained, n = judging.trained, judging.num_cells
-    code = torch.from_numpy(judging.study.codes[held.treatment])
-    number = max(n, cells_for_means(len(trained.vocabulary.genes)))
-    asked = [Asked(c, held.cell_type, number, seed=judging.seed) for c in (code, torch.zeros_like(code))]
-    latents = [latents_of(trained, one, judging.how) for one in asked]
-    found = []
-    for recipe in (trained, Trained(trained.model, trained.vocabulary, trained.bank, None)):
-        treated, untreated = (
-            _logs(cells_from(recipe, a, *begun).counts) for a, begun in zip(asked, latents, strict=True)
-        )
-        found.append(Seen(treated.mean(0), treated.mean(0) - untreated.mean(0), treated[:n]))
-    return found[0], found[1]
+class _Made(NamedTuple):
+    """Mean of generated cells [genes], and the first of them [n, genes], in log1p counts per 10,000."""
+
+    mean: Tensor
+    cells: Tensor
+
+
+def _generated(judging: Judging, code: Tensor, cell_type: int) -> tuple[_Made, _Made]:
+    """Cells with the anchor and, of the same noise, without."""
+    trained = judging.trained
+    number = max(judging.num_cells, cells_for_means(len(trained.vocabulary.genes)))
+    asked = Asked(code, cell_type, number, seed=judging.seed)
+    latents = latents_of(trained, asked, judging.how)
+    alone = replace(trained, anchor=None)
+    cells, plain = (cells_from(recipe, asked, *latents) for recipe in (trained, alone))
+    return (
+        _Made(_mean_drawn(trained, cells, judging.seed, DRAWN_AGAIN), _logs(cells.counts[: judging.num_cells])),
+        _Made(_mean_drawn(alone, plain, judging.seed, 0), _logs(plain.counts[: judging.num_cells])),
+    )
+
+
+def _against(treated: _Made, untreated: _Made) -> Seen:
+    return Seen(treated.mean, treated.mean - untreated.mean, treated.cells)
+
+
+def _mean_drawn(recipe: Trained, cells: Cells, seed: int, again: int) -> Tensor:
+    """Mean log1p counts per 10,000 of cells, some more times drawn: what the model says, with less luck."""
+    means = [_logs(cells.counts).mean(0)]
+    for draw in range(again):
+        counts = sampled(recipe.model, cells.mean.log(), cells.start.batch, seed + 2 + draw, cells.log_theta)
+        means.append(_logs(counts).mean(0))
+    return torch.stack(means).mean(0)
 
 
 def _simple(

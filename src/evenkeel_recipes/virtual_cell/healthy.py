@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from evenkeel import ops
-from evenkeel_recipes.kit.refusal import Refused
-from evenkeel_recipes.virtual_cell.conditions import Vocabulary
 from evenkeel_recipes.virtual_cell.data import Study
 from evenkeel_recipes.virtual_cell.flow_data import FlowBatch
 from evenkeel_recipes.virtual_cell.losses import library_times_share, nb_log_likelihood, sum_of_terms
 from evenkeel_recipes.virtual_cell.model import VirtualCell, difference_form
+from evenkeel_recipes.virtual_cell.names import same_names
 from evenkeel_recipes.virtual_cell.parts import Parts
 
 
@@ -33,21 +32,6 @@ def freeze_vae(model: VirtualCell) -> list[nn.Parameter]:
 def cached(_model: VirtualCell, _study: Study, batch: FlowBatch) -> tuple[Tensor, Tensor]:
     """Latents of stage 2 were computed once, with the frozen encoder."""
     return batch.mean, batch.log_var
-
-
-def same_names(mine: Vocabulary, others: Vocabulary) -> None:
-    """Refuse parameters that were trained for other names, or for the same in another order."""
-    if mine.sha256 == others.sha256:
-        return
-    for kind in ("genes", "perturbations", "batches", "cell_types"):
-        here, there = getattr(mine, kind), getattr(others, kind)
-        if here != there:
-            how = "in another order" if sorted(here) == sorted(there) else f"{len(here)} here, {len(there)} there"
-            raise Refused(
-                f"the checkpoint was trained for other {kind} ({how}): {', '.join(there[:5])}, …, "
-                f"not {', '.join(here[:5])}, …; train anew, or give the data that it was trained on"
-            )
-    raise Refused("the checkpoint has another control label or separator of combinations")
 
 
 def clipped_step(loss: Tensor, optimizer: Optimizer, parameters: Sequence[nn.Parameter], clip: float) -> Tensor:

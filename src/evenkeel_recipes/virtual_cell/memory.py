@@ -1,8 +1,10 @@
-"""How much memory a run will need, before it does."""
+"""How much memory a run will need, before it does; what its stages took, afterwards."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from evenkeel_recipes.kit.outcome import peak_memory
 from evenkeel_recipes.virtual_cell.config import RunConfig
@@ -12,7 +14,7 @@ from evenkeel_recipes.virtual_cell.virtual import cells_for_means
 FLOAT = 4
 COPIES_OF_PARAMETERS = 7  # themselves, gradients, two moments of AdamW, the checkpoint being written twice, averages
 COPIES_OF_BATCH = 30  # tensors [batch, genes] that a step of stage 1 holds: decoder, likelihood, its slopes
-COPIES_OF_CELLS = 25  # tensors [cells, genes] while treated and untreated cells are made and judged
+COPIES_OF_CELLS = 30  # tensors [cells, genes] while treated and untreated cells are made and judged
 LATER = 60_000_000  # bytes that libraries take when training and drawing begin
 
 
@@ -36,6 +38,20 @@ class Estimate:
         return (
             f"about {mb[0]:,.0f} MB will be needed: {mb[1]:,.0f} are held (program and cells), "
             f"parameters and their moments {mb[2]:,.0f}, and {mb[3]:,.0f} for a step or {mb[4]:,.0f} to generate cells"
+        )
+
+
+def profile_lines(history: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line a stage: milliseconds of a step in its fastest epoch, and the most memory up to its end."""
+    for stage in dict.fromkeys(record["stage"] for record in history):
+        records = [record for record in history if record["stage"] == stage]
+        clock, cpu = (
+            min(1e3 * record[name] / max(1, record["steps"]) for record in records)
+            for name in ("seconds", "cpu_seconds")
+        )
+        yield (
+            f"{stage}: {len(records)} epochs of {records[-1]['steps']} steps, {clock:.1f} ms a step on the clock and "
+            f"{cpu:.1f} ms of the processor in the fastest, at most {records[-1]['peak_memory_bytes'] / 1e6:,.0f} MB"
         )
 
 

@@ -204,6 +204,13 @@ def difference_form(field: Field, code: Tensor, of_type: Tensor) -> Tensor:
     return added + adapter.gamma * (together - added)
 
 
+def whole_difference(field: Field, code: Tensor, of_type: Tensor) -> Tensor:
+    """g(p, c) - g(0, c), whatever p combines; [B, 64], exactly 0 without a perturbation."""
+    without = field.adapter(torch.zeros_like(code @ field.features), of_type)
+    changed = field.adapter(code @ field.features, of_type) - without
+    return torch.where((code != 0).any(1, keepdim=True), changed, 0.0)
+
+
 class VirtualCell(nn.Module):
     """All that is trained."""
 

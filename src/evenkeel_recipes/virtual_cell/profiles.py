@@ -36,6 +36,10 @@ class Profiles:
         rows = np.flatnonzero((self.treatment == treatment) & (self.cell_type == cell_type))
         return int(rows[0]) if len(rows) else None
 
+    def take(self, rows: Rows) -> Profiles:
+        """Some of the conditions."""
+        return Profiles(self.treatment[rows], self.cell_type[rows], self.number[rows], self.mean[rows], self.variance)
+
 
 def log_cp10k(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     """log(1 + counts per 10,000 of the cell's counts), float64, sparse. Each cell has a count."""

@@ -17,13 +17,18 @@ from evenkeel_recipes.virtual_cell.model import VirtualCell
 
 @dataclass(frozen=True)
 class Progress:
-    """What is kept and put back."""
+    """What is kept and put back.
+
+    Attributes:
+        inputs: what tells apart the numbers that the stage is trained on.
+    """
 
     stage: str
     model: VirtualCell
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
     averaged: AveragedModel | None
+    inputs: str = ""
 
 
 def write_progress(out: Path, progress: Progress, history: list[dict[str, object]]) -> None:
@@ -33,7 +38,12 @@ def write_progress(out: Path, progress: Progress, history: list[dict[str, object
         tensors |= {f"averaged.{name}": value for name, value in progress.averaged.state_dict().items()}
     for place, state in progress.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{place}.{name}": value for name, value in state.items()}
-    facts = {"stage": progress.stage, "steps": progress.schedule.last_epoch, "history": history}
+    facts = {
+        "stage": progress.stage,
+        "steps": progress.schedule.last_epoch,
+        "inputs": progress.inputs,
+        "history": history,
+    }
     write_checkpoint(_path(out, progress.stage), Checkpoint({name: t.clone() for name, t in tensors.items()}, facts))
 
 
@@ -41,12 +51,17 @@ def read_progress(out: Path, progress: Progress) -> list[dict[str, object]]:
     """Put back what `write_progress` kept, and give the history; nothing happens where nothing was kept.
 
     Raises:
-        Refused: it is of another model.
+        Refused: it is of another model, or was trained on other numbers.
     """
     path = _path(out, progress.stage)
     if not path.is_file():
         return []
     kept = read_checkpoint(path)
+    if kept.facts["inputs"] != progress.inputs:
+        raise Refused(
+            f"{path} was trained on other latents (sha256 {str(kept.facts['inputs'])[:12]}…, now "
+            f"{progress.inputs[:12]}…): the cells or the VAE have changed; train without --resume"
+        )
     try:
         progress.model.load_state_dict(_under("model.", kept.tensors))
     except RuntimeError as error:

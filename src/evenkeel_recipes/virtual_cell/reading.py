@@ -47,19 +47,15 @@ def read_study(config: DataConfig, path: Path) -> Study:
     labels = obs[config.perturbation_key].to_numpy().astype(str)
     doses = _doses(obs, config.dose_key, path)
     given = [parse(label, config.control, config.combo_sep, dose) for label, dose in zip(labels, doses, strict=True)]
-    batches, batch = _named(obs[batch_key].to_numpy().astype(str) if batch_key else np.full(n_cells, "all"))
-    kinds, kind = _named(obs[type_key].to_numpy().astype(str) if type_key else np.full(n_cells, "all"))
+    batches, batch = _named(obs, batch_key)
+    kinds, kind = _named(obs, type_key)
     treatments = tuple(sorted(set(given)))
     place = {treatment: row for row, treatment in enumerate(treatments)}
-    singles = tuple(sorted({single for treatment in treatments for single in treatment.singles}))
     if Treatment(()) not in place:
         raise Refused(_no_control(labels, config, path))
-    if not singles:
+    if len(treatments) == 1:
         raise Refused(f"{path}: all {n_cells} cells are {config.control!r}; there is no perturbation to learn")
-    features = np.eye(len(singles), dtype=np.float32)
-    if config.perturbation_features:
-        names, features = read_features(config.perturbation_features, singles)
-        singles = names
+    singles, features = _perturbations(treatments, config)
     vocabulary = Vocabulary(cells.genes, singles, batches, kinds, config.control, config.combo_sep)
     study = Study(
         vocabulary=vocabulary, counts=cells.counts, treatments=treatments,
@@ -77,6 +73,30 @@ def read_study(config: DataConfig, path: Path) -> Study:
     )
     recovered = ("X holds logarithms; raw counts were recovered from them, exactly",) if cells.recovered else ()
     return replace(study, notices=(*absent, *recovered, *notices_about(study, config.min_cells)))
+
+
+def vocabulary_in(config: DataConfig, path: Path) -> Vocabulary:
+    """The names in a file, as `read_study` gives them; no count is read.
+
+    Raises:
+        Refused: a column or the layer is not there.
+    """
+    columns = _layout(path, config).columns
+    with opened(path) as file:
+        obs, genes = read_elem(file["obs"]), tuple(map(str, read_elem(file["var"]).index))
+    labels = np.unique(obs[config.perturbation_key].to_numpy().astype(str))
+    singles, _ = _perturbations([parse(label, config.control, config.combo_sep) for label in labels], config)
+    batches, _ = _named(obs, _chosen(config.batch_key, "batch", columns))
+    kinds, _ = _named(obs, _chosen(config.cell_type_key, "cell_type", columns))
+    return Vocabulary(genes, singles, batches, kinds, config.control, config.combo_sep)
+
+
+def _perturbations(treatments: Sequence[Treatment], config: DataConfig) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """The single perturbations and their features: those of the file that is given, else each its own."""
+    singles = tuple(sorted({single for treatment in treatments for single in treatment.singles}))
+    if config.perturbation_features:
+        return read_features(config.perturbation_features, singles)
+    return singles, np.eye(len(singles), dtype=np.float32)
 
 
 def notices_about(study: Study, min_cells: int) -> Iterator[str]:
@@ -123,7 +143,10 @@ def read_features(path: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], N
             f"{path}: one row for each perturbation is needed; missing {', '.join(missing[:8]) or 'none'}, "
             f"named twice {twice or 'none'}"
         )
-    numbers = table.to_numpy(dtype=np.float64)
+    try:
+        numbers = table.to_numpy(dtype=np.float64)
+    except ValueError as error:
+        raise Refused(f"{path}: features have to be numbers: {error}") from error
     if not np.isfinite(numbers).all():
         raise Refused(f"{path}: {int((~np.isfinite(numbers)).sum())} features are not finite")
     spread = numbers.std(0)
@@ -170,7 +193,8 @@ def _chosen(key: str | None, usual: str, columns: Sequence[str]) -> str | None:
     return key if key is not None else usual if usual in columns else None
 
 
-def _named(labels: NDArray[np.str_]) -> tuple[tuple[str, ...], Rows]:
+def _named(obs: pd.DataFrame, key: str | None) -> tuple[tuple[str, ...], Rows]:
+    labels = obs[key].to_numpy().astype(str) if key else np.full(len(obs), "all")
     names, places = np.unique(labels, return_inverse=True)
     return tuple(map(str, names)), places.astype(np.int64)
 
@@ -193,7 +217,7 @@ def _spatial(path: Path, key: str | None, names: pd.Index) -> NDArray[np.float32
         if key not in present:
             raise Refused(f"{path}: obsm has no {key!r}; it has {', '.join(present) or 'none'}")
         at = pd.Index(read_elem(file["obs"]).index).get_indexer(names)
-        where = np.asarray(read_elem(file["obsm"][key]), dtype=np.float64)[at]
+        where = _as_numbers(read_elem(file["obsm"][key]), f"{path}: obsm[{key!r}]")[at]
     bad = int((~np.isfinite(where)).sum())
     if bad or where.ndim != 2 or where.shape[1] not in SPATIAL_DIMS:  # noqa: PLR2004  # cells, axes
         raise Refused(
@@ -203,6 +227,13 @@ def _spatial(path: Path, key: str | None, names: pd.Index) -> NDArray[np.float32
     spread = where.std(0)
     scaled: NDArray[np.float32] = ((where - where.mean(0)) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
     return scaled
+
+
+def _as_numbers(found: object, what: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(found, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"{what} holds no numbers, but {type(found).__name__}: {error}") from error
 
 
 def _no_control(labels: NDArray[np.str_], config: DataConfig, path: Path) -> str:

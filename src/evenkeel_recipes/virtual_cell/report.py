@@ -24,7 +24,7 @@ def write_report(
     """Scores beside baselines, each held-out condition, and how the losses went."""
     sections = [Section("Scores", list(score_lines(outcome)))]
     if faults:
-        sections.insert(0, Section("Planted faults", faults, warning=True))
+        sections.insert(0, Section("Planted faults, and alarms", faults, warning=True))
     sections += [_of(metric, judged) for metric in SHOWN]
     sections.append(Section("Training", figures=[(_losses(history), "losses of each stage over its epochs")]))
     write_page(path, "Virtual cell", sections)

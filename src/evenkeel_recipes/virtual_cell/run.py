@@ -6,59 +6,72 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+import click
 import numpy as np
 import torch
 
 from evenkeel import ops
-from evenkeel_recipes.kit.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from evenkeel_recipes.kit.faults import banner, planted
+from evenkeel_recipes.kit.faults import banner
 from evenkeel_recipes.kit.options import as_mapping
 from evenkeel_recipes.kit.outcome import Outcome, peak_memory, score_lines, write_metrics
 from evenkeel_recipes.kit.refusal import DONE, NO_SKILL, STOPPED
-from evenkeel_recipes.virtual_cell.anchor import fit_anchor
+from evenkeel_recipes.virtual_cell.checkup import Alarm, alarms, alarms_of
 from evenkeel_recipes.virtual_cell.config import DataConfig, RunConfig
+from evenkeel_recipes.virtual_cell.course import ORDER, model_of, train, vocabulary_before
 from evenkeel_recipes.virtual_cell.data import Study
 from evenkeel_recipes.virtual_cell.evaluate import Judged, Judging, judge, summary
 from evenkeel_recipes.virtual_cell.faults import FAULTS
 from evenkeel_recipes.virtual_cell.flow_data import posteriors
-from evenkeel_recipes.virtual_cell.healthy import HEALTHY, log1p_cp10k
-from evenkeel_recipes.virtual_cell.memory import estimate
-from evenkeel_recipes.virtual_cell.model import Sizes, VirtualCell, num_parameters
-from evenkeel_recipes.virtual_cell.parts import Parts
+from evenkeel_recipes.virtual_cell.means import fit_means
+from evenkeel_recipes.virtual_cell.memory import estimate, profile_lines
+from evenkeel_recipes.virtual_cell.model import VirtualCell, num_parameters
+from evenkeel_recipes.virtual_cell.names import remapped
 from evenkeel_recipes.virtual_cell.profiles import profiles_of
+from evenkeel_recipes.virtual_cell.ranks import Ranks, joined
 from evenkeel_recipes.virtual_cell.reading import read_study
+from evenkeel_recipes.virtual_cell.recipe import parts_of
 from evenkeel_recipes.virtual_cell.report import write_report
 from evenkeel_recipes.virtual_cell.sampling import Bank, How, begin, solver_error
 from evenkeel_recipes.virtual_cell.simulate import simulate
-from evenkeel_recipes.virtual_cell.split import EMBEDDED, Split, split_study, trained_perturbations, wanted_of
-from evenkeel_recipes.virtual_cell.stages import flow_stage, joint_stage, vae_stage
-from evenkeel_recipes.virtual_cell.store import vocabulary_of, write_trained
-from evenkeel_recipes.virtual_cell.train import Running, run_stage
+from evenkeel_recipes.virtual_cell.split import EMBEDDED, Split, split_study, wanted_of
+from evenkeel_recipes.virtual_cell.store import write_trained
 from evenkeel_recipes.virtual_cell.virtual import Trained
 from evenkeel_recipes.virtual_cell.watching import Material
 
 LOG = logging.getLogger("virtual_cell")
 QUICK_EPOCHS = 2
 USUAL_EPOCHS, USUAL_CELLS = 50, 10_000
-ORDER = ("vae", "flow", "joint")
 
 
 def run(config: RunConfig) -> int:
-    """Train, evaluate, and write everything to `config.out`; gives the exit status."""
+    """Train, evaluate, and write everything to `config.out`; gives the exit status.
+
+    Started by torchrun, all processes train one model; the first one writes, judges and tells.
+    """
+    with joined() as ranks:
+        return _run(config, ranks)
+
+
+def _run(config: RunConfig, ranks: Ranks) -> int:
     began = time.monotonic()
-    _begin_logging()
-    parts = parts_of(config)
+    begin_logging(ranks)
+    parts = parts_of(config.encoder_input, config.adapter, config.fault)
+    if ranks.is_first:
+        sys.stderr.writelines(f"{line}\n" for line in banner(config.fault, FAULTS))
     study = study_of(config)
+    if config.remap and (words := vocabulary_before(config)):
+        study = remapped(study, words)
+    ranks.refuse_unless_alike(study.sha256, "the cells")
     split = split_of(study, config)
     config = _with_epochs(config, len(split.train))
     config.out.mkdir(parents=True, exist_ok=True)
     if not config.resume and config.stage in {"vae", "all"}:
         _forget(config.out)
-    material = Material(study, split, config)
+    material = Material(study, split, config, ranks)
     model = model_of(material, parts)
     LOG.info(
         "%d cells, %d genes, %d parameters; %s",
@@ -67,7 +80,13 @@ def run(config: RunConfig) -> int:
         num_parameters(model),
         estimate(study, config, num_parameters(model)),
     )
+    found = _told_alarms(alarms(model, material) if ranks.is_first else [])
     history = train(model, material)
+    if not ranks.is_first:
+        return DONE
+    found += _told_alarms(alarms_of(history))
+    if config.profile:
+        sys.stdout.writelines(f"{line}\n" for line in profile_lines(history))
     if config.stage == "vae":
         return _tell_vae(history, config, began)
     trained = trained_of(model, material)
@@ -77,19 +96,21 @@ def run(config: RunConfig) -> int:
     except ops.NonFiniteVelocity as error:
         sys.stderr.write(f"sampling stopped: {error}\n")
         return STOPPED
+    outcome = dataclasses.replace(outcome, population={**outcome.population, "alarms": found})
     write_metrics(config.out / "metrics.json", outcome)
-    write_report(config.out / "report.html", outcome, judged, history, list(banner(config.fault, FAULTS)))
+    write_report(config.out / "report.html", outcome, judged, history, [*banner(config.fault, FAULTS), *found])
+    if trained.anchor is not None:
+        kinds = sorted({one.kind for one in judged})
+        sys.stdout.writelines(f"{trained.anchor.sentence(kind)}\n" for kind in kinds)
     return _told(outcome, judged, config)
 
 
-def parts_of(config: RunConfig) -> Parts:
-    """The recipe as configured, with the faults that were asked for, and a banner for these."""
-    for line in banner(config.fault, FAULTS):
-        sys.stderr.write(line + "\n")
-    chosen = (
-        dataclasses.replace(HEALTHY, encoder_input=log1p_cp10k) if config.encoder_input == "log1p_cp10k" else HEALTHY
-    )
-    return planted(chosen, config.fault, FAULTS)
+def _told_alarms(found: Iterable[Alarm]) -> list[str]:
+    """What is finite and wrong is told, and training goes on."""
+    lines = [str(alarm) for alarm in found]
+    for line in lines:
+        LOG.warning("%s", line)
+    return lines
 
 
 def study_of(config: DataConfig) -> Study:
@@ -107,61 +128,10 @@ def split_of(study: Study, config: RunConfig) -> Split:
     return split_study(study, wanted, not wanted, config.seed)
 
 
-def model_of(material: Material, parts: Parts) -> VirtualCell:
-    """A model with drawn weights."""
-    study, config, words = material.study, material.config, material.study.vocabulary
-    n_codes = parts.code(torch.zeros(1, len(words.perturbations))).shape[1]
-    has_features = config.perturbation_features is not None
-    sizes = Sizes(
-        n_genes=len(words.genes), n_batch=len(words.batches), n_types=len(words.cell_types), n_codes=n_codes,
-        n_features=study.features.shape[1] if has_features else n_codes,
-        spatial_dim=0 if study.spatial is None else study.spatial.shape[1],
-        dim_int=config.dim_int, dim_tech=config.dim_tech, hidden_dim=config.hidden_dim, dropout=config.dropout,
-        log_var_bound=config.log_var_bound, per_batch_theta=config.dispersion == "gene_batch", init=config.init,
-        checkpointing=config.gradient_checkpointing,
-    )  # fmt: skip
-    torch.manual_seed(config.seed)
-    model = VirtualCell(sizes, parts)
-    if has_features:
-        model.field.features.copy_(torch.from_numpy(study.features))
-    else:
-        known = trained_perturbations(study, _learnt(material.split)).astype(np.float32)
-        model.field.is_known[: len(known)] = torch.from_numpy(known)
-    return model
-
-
-def policy_named(name: str) -> Literal["stop", "skip", "observe"]:
-    """A policy by its name; the command line has none but these."""
-    return "skip" if name == "skip" else "observe" if name == "observe" else "stop"
-
-
-def train(model: VirtualCell, material: Material) -> list[dict[str, object]]:
-    """The stages that were asked for, each from where the one before it ended."""
-    config = material.config
-    running = Running(
-        out=config.out, seed=config.seed, policy=policy_named(config.policy), clip=config.clip,
-        weight_decay=config.weight_decay, cosine=config.schedule == "cosine", bfloat16=config.precision == "bfloat16",
-        listing_interval=config.nan_check_interval, resume=config.resume,
-    )  # fmt: skip
-    wanted = ORDER if config.stage == "all" else (config.stage,)
-    if config.stage in {"flow", "joint"}:
-        _restore(model, config.out / f"{ORDER[ORDER.index(config.stage) - 1]}.json", material)
-    history: list[dict[str, object]] = []
-    for name in wanted:
-        stage = {"vae": vae_stage, "flow": flow_stage, "joint": joint_stage}[name](model, material)
-        history += run_stage(stage, model, running)
-        if stage.averaged is not None:
-            model.field.load_state_dict(stage.averaged.module.state_dict())
-        kept = {key: value.clone() for key, value in model.state_dict().items()}
-        facts = {"vocabulary": dataclasses.asdict(material.study.vocabulary), "faults": list(config.fault)}
-        write_checkpoint(config.out / f"{name}.json", Checkpoint(kept, facts))
-    return history
-
-
 def trained_of(model: VirtualCell, material: Material) -> Trained:
     """The model with what generating needs besides: control cells as latents, and the anchor of means."""
     study, config = material.study, material.config
-    learnt = _learnt(material.split)
+    learnt = material.split.learnt
     controls = learnt[study.treatment[learnt] == study.control]
     bank = Bank(
         latents=posteriors(model, study, controls),
@@ -175,15 +145,15 @@ def trained_of(model: VirtualCell, material: Material) -> Trained:
     alike = np.eye(len(study.vocabulary.perturbations))
     if config.perturbation_features is not None:
         alike = 0.5 * alike + 0.5 * study.features.astype(np.float64) @ study.features.T
-    anchor = fit_anchor(
+    means = fit_means(
         profiles_of(study, learnt),
         study.codes.astype(np.float64),
         study.control,
         alike,
         len(study.vocabulary.cell_types),
     )
-    LOG.info("means rest on additive effects: %s", anchor.relations)
-    return Trained(model, study.vocabulary, bank, anchor)
+    LOG.info("effects: %s", means.known.anchor.relations)
+    return Trained(model, study.vocabulary, bank, means)
 
 
 def evaluated(trained: Trained, material: Material, began: float) -> tuple[Outcome, list[Judged]]:
@@ -204,10 +174,16 @@ def evaluated(trained: Trained, material: Material, began: float) -> tuple[Outco
         "solver_error_rms": _solver_error(trained, material, how),
         "faults": list(config.fault),
     }
+    if trained.anchor is not None:
+        population["means_rest_on"] = {
+            kind: {"left_out": trained.anchor.judged_by[kind], **shares}
+            for kind, shares in trained.anchor.shares.items()
+        }
     return Outcome(
         headline="rmse" if found.model["pearson_delta"] is None else "pearson_delta",
         model=found.model, baselines=found.baselines, higher_is_better=found.higher_is_better, population=population,
         seconds=time.monotonic() - began, seed=config.seed, ceiling=found.ceiling,
+        coverage={name: _coverage(name, judged) for name in found.model},
     ), judged  # fmt: skip
 
 
@@ -221,7 +197,7 @@ def _solver_error(trained: Trained, material: Material, how: How) -> float:
 
 def _told(outcome: Outcome, judged: Sequence[Judged], config: RunConfig) -> int:
     for line in score_lines(outcome):
-        sys.stdout.write(f"{line} | coverage={_coverage(line, judged)}\n")
+        sys.stdout.write(line + "\n")
     for one in judged:
         if one.is_below_noise:
             sys.stdout.write(f"{one.name}: undefined, below noise: two halves of its cells do not agree on an effect\n")
@@ -230,6 +206,8 @@ def _told(outcome: Outcome, judged: Sequence[Judged], config: RunConfig) -> int:
                 f"{one.name}: no information: none of its perturbations was trained (--perturbation-features)\n"
             )
     sys.stdout.write(
+        f"error of the latents by {config.solver}, by halving its steps: {outcome.population['solver_error_rms']:.2g} "
+        "(root mean square)\n"
         f"memory: the most at one time was {peak_memory() / 1e6:,.0f} MB; everything lies in {config.out}\n"
     )
     skill = outcome.skill
@@ -241,15 +219,18 @@ def _told(outcome: Outcome, judged: Sequence[Judged], config: RunConfig) -> int:
     return NO_SKILL if config.require_skill and not beaten else DONE
 
 
-def _coverage(line: str, judged: Sequence[Judged]) -> str:
-    name, _, kind = line.partition("=")[0].partition("@")
+def _coverage(metric: str, judged: Sequence[Judged]) -> tuple[int, int]:
+    """How many conditions have a score, of those that it is a mean over."""
+    name, _, kind = metric.partition("@")
     informed = [one for one in judged if not one.is_without_information] or judged
     group = [one for one in judged if one.kind == kind] if kind else informed
-    return f"{sum(one.model[name] is not None for one in group)}/{len(group)}"
+    return sum(one.model[name] is not None for one in group), len(group)
 
 
-def _tell_vae(history: Sequence[Mapping[str, object]], config: RunConfig, began: float) -> int:
-    nll, marginal = (float(str(history[-1][name])) for name in ("val_nll", "marginal_nll"))
+def _tell_vae(history: Sequence[Mapping[str, Any]], config: RunConfig, began: float) -> int:
+    if not history:
+        raise click.UsageError("--stage vae with --epochs-vae 0 trains nothing, so there is nothing to tell")
+    nll, marginal = (history[-1][name] for name in ("val_nll", "marginal_nll"))
     outcome = Outcome(
         headline="nll", model={"nll": nll}, baselines={"marginal": {"nll": marginal}}, higher_is_better={"nll": False},
         population={"stage": "vae"}, seconds=time.monotonic() - began, seed=config.seed,
@@ -257,17 +238,7 @@ def _tell_vae(history: Sequence[Mapping[str, object]], config: RunConfig, began:
     write_metrics(config.out / "metrics.json", outcome)
     for line in score_lines(outcome):
         sys.stdout.write(line + "\n")
-    return DONE
-
-
-def _restore(model: VirtualCell, path: Path, material: Material) -> None:
-    kept = read_checkpoint(path)
-    model.parts.check_vocabulary(material.study.vocabulary, vocabulary_of(kept.facts["vocabulary"]))  # type: ignore[arg-type]
-    model.load_state_dict(dict(kept.tensors))
-
-
-def _learnt(split: Split) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.sort(np.concatenate([split.train, split.validation]))
+    return NO_SKILL if config.require_skill and not (outcome.skill or 0) > 0 else DONE
 
 
 def _with_epochs(config: RunConfig, n_cells: int) -> RunConfig:
@@ -285,6 +256,7 @@ def _forget(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _begin_logging() -> None:
+def begin_logging(ranks: Ranks) -> None:
+    """What happens is told by the first rank, with the time."""
     logging.basicConfig(format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
-    LOG.setLevel(logging.INFO)
+    LOG.setLevel(logging.INFO if ranks.is_first else logging.ERROR)

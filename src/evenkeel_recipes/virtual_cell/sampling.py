@@ -169,13 +169,13 @@ def log_means(model: VirtualCell, z: Tensor, start: Start, library_shift: float,
 
 
 @torch.no_grad()
-def sampled(model: VirtualCell, log_mean: Tensor, batch: Tensor, seed: int) -> Tensor:
-    """Counts [n, genes] float32, drawn as Poisson of a Gamma: negative binomial.
+def sampled(model: VirtualCell, log_mean: Tensor, batch: Tensor, seed: int, log_theta_shift: float = 0.0) -> Tensor:
+    """Counts [n, genes] float32, drawn as Poisson of a Gamma: negative binomial, with theta moved by a factor.
 
     The same seed gives cells with other means the same luck, gene by gene, as far as their numbers of draws agree.
     """
     rng = np.random.default_rng(seed)
-    theta = model.decoder.log_theta(batch).exp().numpy()
+    theta = (model.decoder.log_theta(batch) + log_theta_shift).exp().numpy()
     counts = np.empty(log_mean.shape, dtype=np.float32)
     for some in _slices(len(log_mean)):
         shape = np.broadcast_to(theta[some] if len(theta) > 1 else theta, log_mean[some].shape)

@@ -46,6 +46,11 @@ class Split:
     controls: Rows
     held_out: tuple[HeldOut, ...]
 
+    @property
+    def learnt(self) -> Rows:
+        """Rows that something was learnt from: by training, or by watching it."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
 
 def split_study(study: Study, wanted: Sequence[Wanted], at_random: bool, seed: int) -> Split:  # noqa: FBT001  a kind of data
     """Keep the wanted conditions from training, and half of the control cells of each type; or cells at random.
@@ -174,6 +179,11 @@ def _refuse_unusable(study: Study, split: Split) -> None:
                 f"{name}: {words.cell_types[held.cell_type]} has {len(controls)} control cells to judge by after "
                 "halving; 2 at least are needed in each half"
             )
+    if not split.held_out:
+        raise Refused(
+            f"no treatment has cells enough for {LEAST_CELLS} of a type to be held out at random, a quarter of them; "
+            "name some with --holdout, or leave whole ones out by a preset of --split"
+        )
     if not len(split.train):
         raise Refused("no cell is left to train on; hold out fewer treatments")
     if not (study.treatment[split.train] != study.control).any():

@@ -12,7 +12,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from evenkeel_recipes.virtual_cell.config import RunConfig
 from evenkeel_recipes.virtual_cell.data import Batch, CellBatches, Rows, whole
-from evenkeel_recipes.virtual_cell.flow_data import FlowBatch, FlowBatches, Pairing, partners, posteriors, starts_of
+from evenkeel_recipes.virtual_cell.flow_data import (
+    FlowBatch,
+    FlowBatches,
+    Pairing,
+    partners,
+    posteriors,
+    sha256_of,
+    starts_of,
+)
 from evenkeel_recipes.virtual_cell.grouped import OneConditionAfterTheOther
 from evenkeel_recipes.virtual_cell.losses import DISTANCES, distances_of_conditions, flow_loss, vae_terms
 from evenkeel_recipes.virtual_cell.model import VirtualCell, drawn
@@ -56,7 +64,7 @@ def vae_stage(model: VirtualCell, material: Material) -> Stage:
 def flow_stage(model: VirtualCell, material: Material) -> Stage:
     """The field, between latents that the frozen encoder gave once."""
     config, study, split = material.config, material.study, material.split
-    latents = posteriors(model, study, np.arange(len(study)))
+    latents = posteriors(model, study, np.arange(len(study)), material.ranks)
     parameters = model.parts.flow_parameters(model)
     controls = split.train[study.treatment[split.train] == study.control]
     pairing = Pairing(config.source, config.coupling == "ot", study, latents, controls)
@@ -84,6 +92,7 @@ def flow_stage(model: VirtualCell, material: Material) -> Stage:
         "flow", config.epochs_flow, config.lr_flow, parameters, batches, _count(split.train, config), loss,
         lambda: flow_validation(model, watched), averaged,
         constants=flow_bounds(material, latents, controls), patience=config.patience, score="val_energy",
+        inputs=sha256_of(latents),
     )  # fmt: skip
 
 
@@ -106,7 +115,7 @@ def flow_terms(model: VirtualCell, batch: FlowBatch, material: Material) -> tupl
 def joint_stage(model: VirtualCell, material: Material) -> Stage:
     """Everything: the evidence bound keeps the latents from shrinking, which the flow's loss alone would reward."""
     config, study, split = material.config, material.study, material.split
-    latents = posteriors(model, study, np.arange(len(study)))
+    latents = posteriors(model, study, np.arange(len(study)), material.ranks)
     model.requires_grad_(requires_grad=True)
     controls = split.train[study.treatment[split.train] == study.control]
     pairing = Pairing("control", config.coupling == "ot", study, latents, controls)
@@ -123,7 +132,7 @@ def joint_stage(model: VirtualCell, material: Material) -> Stage:
     averaged = AveragedModel(model.field, multi_avg_fn=_ema(config.ema))
     return Stage(
         "joint", config.epochs_joint, config.lr_joint, list(model.parameters()), batches, _count(split.train, config),
-        loss, lambda: vae_validation(model, material), averaged,
+        loss, lambda: vae_validation(model, material), averaged, inputs=sha256_of(latents),
     )  # fmt: skip
 
 

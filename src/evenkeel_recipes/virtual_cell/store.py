@@ -15,6 +15,7 @@ from evenkeel_recipes.kit.checkpoint import Checkpoint, read_checkpoint, write_c
 from evenkeel_recipes.kit.refusal import Refused
 from evenkeel_recipes.virtual_cell.anchor import Anchor, Design, Likeness, Relations
 from evenkeel_recipes.virtual_cell.conditions import Vocabulary
+from evenkeel_recipes.virtual_cell.means import Means, known_from
 from evenkeel_recipes.virtual_cell.model import Posterior, Sizes, VirtualCell
 from evenkeel_recipes.virtual_cell.parts import Parts
 from evenkeel_recipes.virtual_cell.sampling import Bank
@@ -38,9 +39,11 @@ def write_trained(out: Path, trained: Trained, settings: Mapping[str, object]) -
         "settings": dict(settings),
     }
     if trained.anchor is not None:
-        arrays = _arrays(trained.anchor)
-        tensors |= {f"anchor.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
-        facts["anchor"] = asdict(trained.anchor.relations)
+        means = trained.anchor
+        for part, anchor in (("anchor", means.known.anchor), ("sloped", means.known.sloped)):
+            tensors |= {f"{part}.{name}": torch.from_numpy(array.copy()) for name, array in _arrays(anchor).items()}
+            facts[part] = asdict(anchor.relations)
+        facts["shares"], facts["judged_by"] = means.shares, means.judged_by
     write_checkpoint(out / MODEL, Checkpoint({name: tensor.clone() for name, tensor in tensors.items()}, facts))
 
 
@@ -58,7 +61,7 @@ def read_trained(out: Path, parts: Parts) -> tuple[Trained, Mapping[str, Any]]:
     model = VirtualCell(Sizes(**facts["sizes"]), parts)
     model.load_state_dict(_under("model.", kept.tensors))
     bank = _under("bank.", kept.tensors)
-    anchor = _anchor(_under("anchor.", kept.tensors), facts["anchor"]) if "anchor" in facts else None
+    anchor = _means(kept.tensors, facts) if "anchor" in facts else None
     latents = Posterior(*(bank[name] for name in Posterior._fields))
     cells = Bank(latents, bank["log_library"], bank["batch"], bank["cell_type"], bank.get("spatial"))
     return Trained(model.eval(), vocabulary, cells, anchor), facts["settings"]
@@ -70,7 +73,7 @@ def settings_of(out: Path) -> Mapping[str, Any]:
     return settings
 
 
-def vocabulary_of(facts: Mapping[str, Any]) -> Vocabulary:
+def vocabulary_of(facts: Any) -> Vocabulary:  # noqa: ANN401  what JSON held
     """A vocabulary as JSON holds it."""
     names: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
     return Vocabulary(**names)
@@ -103,6 +106,11 @@ def _anchor(tensors: Mapping[str, Tensor], relations: Mapping[str, Any]) -> Anch
         relations=Relations(**relations),
         weights=a["weights"],
     )
+
+
+def _means(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Means:
+    anchor, sloped = (_anchor(_under(f"{part}.", tensors), facts[part]) for part in ("anchor", "sloped"))
+    return Means(known_from(anchor, sloped), facts["shares"], facts["judged_by"])
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

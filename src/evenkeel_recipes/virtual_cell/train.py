@@ -6,22 +6,25 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
 
 import evenkeel
+from evenkeel_recipes.kit.outcome import peak_memory
 from evenkeel_recipes.virtual_cell.model import VirtualCell
 from evenkeel_recipes.virtual_cell.progress import Progress, read_progress, write_progress
+from evenkeel_recipes.virtual_cell.ranks import Loss, Ranks
+from evenkeel_recipes.virtual_cell.seen import Seen, left_by_clip, list_large
 
 LOG = logging.getLogger("virtual_cell")
-LARGE_GRADIENT = 100.0
 
 
 @dataclass(frozen=True)
@@ -34,20 +37,22 @@ class Stage:
         validation: named numbers at the end of an epoch, without gradient.
         constants: named numbers of the stage, written beside each epoch.
         score: which number of `validation` ends the stage after `patience` epochs without a better one.
+        inputs: what tells apart the numbers that it is trained on; whoever resumes needs the same.
     """
 
     name: str
     epochs: int
     lr: float
     parameters: list[nn.Parameter]
-    batches: Callable[[int], Iterable[Any]]
+    batches: Callable[[int], DataLoader[Any]]
     num_batches: int
-    loss: Callable[[Any, int], tuple[Tensor, Mapping[str, Tensor]]]
+    loss: Loss
     validation: Callable[[], Mapping[str, float]]
     averaged: AveragedModel | None = None
     constants: Mapping[str, float | None] = field(default_factory=dict)
     patience: int = 0
     score: str = "val_loss"
+    inputs: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Running:
     Attributes:
         out: where the progress of each stage and the history go.
         resume: whether to go on after the last epoch found there.
+        has_fault: whether a failure was planted, such as one by which parameters get no gradient.
     """
 
     out: Path
@@ -68,6 +74,8 @@ class Running:
     bfloat16: bool
     listing_interval: int
     resume: bool
+    has_fault: bool = False
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 @dataclass(frozen=True)
@@ -77,9 +85,20 @@ class Loop:
     stage: Stage
     model: VirtualCell
     running: Running
+    objective: Loss
     guard: evenkeel.Guard
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
+
+    @property
+    def updates(self) -> int:
+        """How many updates the optimizer has made."""
+        return max((int(state["step"]) for state in self.optimizer.state.values()), default=0)
+
+    def judged(self, name: str, value: float) -> float | None:
+        """A number that epochs are compared by; None, and told, where it is not finite, so that it never ranks."""
+        self.guard.metric(f"{self.stage.name} {name}", value)
+        return value if math.isfinite(value) else None
 
 
 def run_stage(stage: Stage, model: VirtualCell, running: Running) -> list[dict[str, object]]:
@@ -87,14 +106,21 @@ def run_stage(stage: Stage, model: VirtualCell, running: Running) -> list[dict[s
 
     Raises:
         evenkeel.TrainingStopped: a loss, gradient or parameter was not finite; `out/evenkeel` tells why.
+        Refused: what is to be resumed is of another model, or was trained on other latents.
     """
+    ranks = running.ranks
+    _ask_for_gradients(model, stage.parameters)
     lr = model.parts.learning_rate(stage.lr)
     optimizer = torch.optim.AdamW(stage.parameters, lr=lr, weight_decay=running.weight_decay, fused=True)
     schedule = LambdaLR(optimizer, _cosine(stage.epochs * stage.num_batches) if running.cosine else _constant)
-    progress = Progress(stage.name, model, optimizer, schedule, stage.averaged)
+    progress = Progress(stage.name, model, optimizer, schedule, stage.averaged, stage.inputs)
     history = read_progress(running.out, progress) if running.resume else []
-    guard = evenkeel.Guard(model, optimizer, policy=running.policy, out=_fresh(running.out / "evenkeel" / stage.name))
-    loop = Loop(stage, model, running, guard, optimizer, schedule)
+    objective = ranks.objective(model, stage.loss, may_miss=running.has_fault)
+    watched = objective if isinstance(objective, nn.Module) else model
+    out = _fresh(running.out / "evenkeel" / stage.name)
+    ranks.wait()  # until all have found the same directory, which then is no longer fresh
+    guard = evenkeel.Guard(watched, optimizer, policy=running.policy, out=out)
+    loop = Loop(stage, model, running, objective, guard, optimizer, schedule)
     for epoch in range(len(history), stage.epochs):
         if _is_over(history, stage):
             LOG.info("%s: no better %s for %d epochs; the stage ends", stage.name, stage.score, stage.patience)
@@ -102,63 +128,43 @@ def run_stage(stage: Stage, model: VirtualCell, running: Running) -> list[dict[s
         torch.manual_seed(_seed(running.seed, stage.name, epoch))
         record = _epoch(loop, epoch)
         history.append(record)
-        write_progress(running.out, progress, history)
-        _tell(running.out, record)
+        if ranks.is_first:
+            write_progress(running.out, progress, history)
+            _tell(running.out, record)
     guard.finish()
     return history
 
 
 def _epoch(loop: Loop, epoch: int) -> dict[str, object]:
-    stage, model, clip = loop.stage, loop.model, loop.running.clip
-    began, cpu, seen = time.monotonic(), time.process_time(), Seen()
-    for batch in loop.guard.batches(stage.batches(epoch)):
-        with torch.autocast("cpu", torch.bfloat16, enabled=loop.running.bfloat16):
-            loss, terms = stage.loss(batch, epoch)
-        norm = model.parts.update(loss, loop.optimizer, stage.parameters, clip)
+    stage, model, running = loop.stage, loop.model, loop.running
+    began, cpu, seen, before = time.monotonic(), time.process_time(), Seen(), loop.updates
+    batches = stage.batches(epoch)
+    for batch in loop.guard.batches(batches):
+        with running.ranks.drawing_for(batch), torch.autocast("cpu", torch.bfloat16, enabled=running.bfloat16):
+            loss, terms = loop.objective(batch, epoch)
+        norm = model.parts.update(loss, loop.optimizer, stage.parameters, running.clip)
         loop.schedule.step()
         if stage.averaged is not None:
             stage.averaged.update_parameters(model.field)
         seen.note(loss, norm, terms)
-        if len(seen.losses) % loop.running.listing_interval == 0:
-            _list_large(model, stage.name, epoch)
+        seen.left = seen.left or left_by_clip(stage.parameters, min(float(norm), running.clip))
+        if len(seen.losses) % running.listing_interval == 0:
+            list_large(model, f"{stage.name}, epoch {epoch}", max(1.0, float(norm) / running.clip))
     return {
         "stage": stage.name,
         "epoch": epoch,
-        **seen.means(clip),
-        **stage.validation(),
+        **seen.means(running.clip, running.ranks),
+        "left_by_clip": seen.left,
+        **{name: loop.judged(name, value) for name, value in stage.validation().items()},
         **stage.constants,
-        "nan_step": None if loop.guard.incident is None else loop.guard.incident.case.step,
+        "steps": loop.updates - before,
+        "skipped": len(batches) - (loop.updates - before),
+        "nan_step": running.ranks.first(None if loop.guard.incident is None else loop.guard.incident.case.step),
         "lr": loop.optimizer.param_groups[0]["lr"],
         "seconds": round(time.monotonic() - began, 3),
         "cpu_seconds": round(time.process_time() - cpu, 3),
+        "peak_memory_bytes": peak_memory(),
     }
-
-
-@dataclass
-class Seen:
-    """What the steps of an epoch came to."""
-
-    losses: list[Tensor] = field(default_factory=list)
-    norms: list[Tensor] = field(default_factory=list)
-    terms: list[Mapping[str, Tensor]] = field(default_factory=list)
-
-    def note(self, loss: Tensor, norm: Tensor, terms: Mapping[str, Tensor]) -> None:
-        """Add a step."""
-        self.losses.append(loss.detach())
-        self.norms.append(norm.detach())
-        self.terms.append({name: value.detach() for name, value in terms.items()})
-
-    def means(self, clip: float) -> Mapping[str, float | int | None]:
-        """Means over the steps, each term by its name."""
-        names = self.terms[0] if self.terms else ()
-        norms = torch.stack(self.norms)
-        return {
-            "train_loss": _finite(torch.stack(self.losses).mean()),
-            **{name: _finite(torch.stack([terms[name] for terms in self.terms]).mean()) for name in names},
-            "grad_norm": _finite(norms.mean()),
-            "clipped": float((norms > clip).float().mean()),
-            "steps": len(self.losses),
-        }
 
 
 def _cosine(total: int) -> Callable[[int], float]:
@@ -169,14 +175,11 @@ def _constant(_step: int) -> float:
     return 1.0
 
 
-def _list_large(model: VirtualCell, stage: str, epoch: int) -> None:
-    if not LOG.isEnabledFor(logging.DEBUG):
-        return
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None and float(parameter.grad.abs().max()) > LARGE_GRADIENT:
-            LOG.debug(
-                "%s, epoch %d: gradient of %s reaches %.3g", stage, epoch, name, float(parameter.grad.abs().max())
-            )
+def _ask_for_gradients(model: VirtualCell, parameters: Sequence[nn.Parameter]) -> None:
+    """Of what is trained, and of nothing else."""
+    model.requires_grad_(requires_grad=False)
+    for parameter in parameters:
+        parameter.requires_grad = True
 
 
 def _is_over(history: list[dict[str, object]], stage: Stage) -> bool:
@@ -193,12 +196,6 @@ def _tell(out: Path, record: Mapping[str, object]) -> None:
         file.write(json.dumps(record) + "\n")
     numbers = (f"{key} {value:.4g}" for key, value in record.items() if isinstance(value, float))
     LOG.info("%s epoch %d: %s", record["stage"], record["epoch"], ", ".join(numbers))
-
-
-def _finite(value: Tensor) -> float | None:
-    """The number as JSON knows it; None where there is none (under the policies "skip" and "observe")."""
-    number = float(value)
-    return number if math.isfinite(number) else None
 
 
 def _seed(seed: int, stage: str, epoch: int) -> int:

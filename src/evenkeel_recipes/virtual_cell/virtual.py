@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from evenkeel_recipes.kit.refusal import Refused
-from evenkeel_recipes.virtual_cell.anchor import Anchor, Design
-from evenkeel_recipes.virtual_cell.calibrate import offsets
+from evenkeel_recipes.virtual_cell.calibrate import UNMOVED, Moves, moves_to
 from evenkeel_recipes.virtual_cell.conditions import Vocabulary
+from evenkeel_recipes.virtual_cell.means import Means
 from evenkeel_recipes.virtual_cell.model import VirtualCell
 from evenkeel_recipes.virtual_cell.sampling import Bank, How, Start, begin, flowed, log_means, sampled
 
@@ -30,7 +29,7 @@ class Trained:
     model: VirtualCell
     vocabulary: Vocabulary
     bank: Bank
-    anchor: Anchor | None
+    anchor: Means | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +45,21 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Generated cells: expected counts and drawn counts [n, genes], latents [n, dim_int], and what they began as."""
+    """Generated cells: expected counts and drawn counts [n, genes], latents [n, dim_int], and what they began as.
+
+    Attributes:
+        log_theta: what was added to log theta when counts were drawn.
+    """
 
     mean: Tensor
     counts: Tensor
     z: Tensor
     start: Start
+    log_theta: float
 
     def take(self, chosen: Tensor) -> Cells:
         """Those cells for which `chosen` bool [n] holds."""
-        return Cells(self.mean[chosen], self.counts[chosen], self.z[chosen], self.start.take(chosen))
+        return Cells(self.mean[chosen], self.counts[chosen], self.z[chosen], self.start.take(chosen), self.log_theta)
 
 
 def generate(trained: Trained, asked: Asked, how: How) -> Cells:
@@ -83,26 +87,25 @@ def latents_of(trained: Trained, asked: Asked, how: How) -> tuple[Start, Tensor]
 def cells_from(trained: Trained, asked: Asked, start: Start, z: Tensor) -> Cells:
     """The first of these cells, decoded, with the means that the anchor asks for, and drawn."""
     model = trained.model
-    shift, offset = _moved(trained, asked, start, z)
+    shift, moves = _moved(trained, asked, start, z)
     chosen = start.row < asked.n
     start, z = start.take(chosen), z[chosen]
-    log_mean = log_means(model, z, start, shift, offset)
-    return Cells(log_mean.exp(), sampled(model, log_mean, start.batch, asked.seed + 1), z, start)
+    log_mean = log_means(model, z, start, shift, moves.logits)
+    counts = sampled(model, log_mean, start.batch, asked.seed + 1, moves.log_theta)
+    return Cells(log_mean.exp(), counts, z, start, moves.log_theta)
 
 
-def _moved(trained: Trained, asked: Asked, start: Start, z: Tensor) -> tuple[float, Tensor | None]:
-    """By how much log libraries move, and the offset of the logits [genes], that the anchor asks for."""
+def _moved(trained: Trained, asked: Asked, start: Start, z: Tensor) -> tuple[float, Moves]:
+    """By how much log libraries move, and logits and log theta, that the anchor asks for."""
     if trained.anchor is None:
-        return 0.0, None
-    code = asked.code.double().numpy()
-    wanted = Design(np.stack([code, np.zeros_like(code)]), np.array([asked.cell_type] * 2))
-    treated, untreated = trained.anchor.predict(wanted)
+        return 0.0, UNMOVED
+    treated, untreated = trained.anchor.predict(asked.code.double().numpy(), asked.cell_type)
     shift = float(treated[-1] - untreated[-1])
     some = torch.arange(len(z)) < cells_for_means(len(trained.vocabulary.genes))
     begun = start.take(some)
     log_mean = log_means(trained.model, z[some], begun, shift, None)
     target = torch.from_numpy(treated[:-1]).float()
-    return shift, offsets(log_mean, trained.model.decoder.log_theta(begun.batch).detach(), target, asked.seed + 2)
+    return shift, moves_to(target, log_mean, trained.model.decoder.log_theta(begun.batch).detach(), asked.seed + 2)
 
 
 def cells_for_means(n_genes: int) -> int:

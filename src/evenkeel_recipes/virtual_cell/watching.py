@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,20 +17,24 @@ from evenkeel_recipes.virtual_cell.data import Rows, Study, pieces
 from evenkeel_recipes.virtual_cell.flow_data import FlowBatch, FlowBatches, stds_of_conditions
 from evenkeel_recipes.virtual_cell.losses import floor_of, flow_loss, vae_terms
 from evenkeel_recipes.virtual_cell.model import Posterior, VirtualCell, drawn
+from evenkeel_recipes.virtual_cell.ranks import Ranks
 from evenkeel_recipes.virtual_cell.split import Split
 
+LOG = logging.getLogger("virtual_cell")
 FIXED = 20_011  # seed of the noise that validation losses are computed with, in every epoch the same
 SHORT_SOLUTION = 4  # midpoint steps of the solution that a distance is taken at the end of
 VALIDATION_CELLS = 512
+MOST_RATIO = 10.0  # of velocities to what they are trained to be
 
 
 @dataclass(frozen=True)
 class Material:
-    """What all stages share: the cells, who trains, and the choices."""
+    """What all stages share: the cells, who trains, the choices, and the processes that train together."""
 
     study: Study
     split: Split
     config: RunConfig
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 def marginal_nll(material: Material) -> float:
@@ -85,7 +90,11 @@ def vae_validation(model: VirtualCell, material: Material) -> Mapping[str, float
 
 
 def flow_validation(model: VirtualCell, watched: FlowBatches) -> Mapping[str, float]:
-    """The same quantity as in training, on other cells with noise that never changes; and the distance of samples."""
+    """The same quantity as in training, on other cells with noise that never changes; and the distance of samples.
+
+    `val_zero_field` is what a field of zeros would score; `val_velocity_ratio` how long velocities are, as root mean
+    squares, beside what they are trained to be.
+    """
     batch = watched.__getitems__(range(len(watched)))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(FIXED)
@@ -93,7 +102,12 @@ def flow_validation(model: VirtualCell, watched: FlowBatches) -> Mapping[str, fl
         value = float(flow_loss(model, start, end, batch.code, batch.context))
         distance = TwoSamples.of(ended(model, start, batch), end).energy().value
         still = float((end - start).square().mean())
-    return {"val_loss": value, "val_energy": distance, "val_zero_field": still}
+        code, time = model.parts.code(batch.code), torch.rand(len(start), 1)
+        velocity = model.velocity((1 - time) * start + time * end, time, code, batch.context)
+        ratio = (float(velocity.square().mean()) / still) ** 0.5
+    if ratio > MOST_RATIO:
+        LOG.warning("velocities are %.3g times as long as what they are trained to be", ratio)
+    return {"val_loss": value, "val_energy": distance, "val_zero_field": still, "val_velocity_ratio": ratio}
 
 
 def ended(model: VirtualCell, start: Tensor, batch: FlowBatch) -> Tensor:

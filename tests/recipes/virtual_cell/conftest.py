@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
+from evenkeel_recipes.kit.refusal import DONE
+from evenkeel_recipes.virtual_cell.command import commands
 from evenkeel_recipes.virtual_cell.config import RunConfig
 from evenkeel_recipes.virtual_cell.data import Study
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
@@ -49,6 +51,15 @@ def file(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("cells") / "screen.h5ad"
     as_anndata(study).write_h5ad(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def ran(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that a run wrote."""
+    out = tmp_path_factory.mktemp("run")
+    options = ["--quick-test", "--hidden-dim", "32", "--eval-cells", "60", "--epochs-joint", "1"]
+    assert commands.call(["run", "--data", str(file), "--out", str(out), "--holdout", "P1+P2,P3@T3", *options]) == DONE
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -22,14 +22,6 @@ from evenkeel_recipes.virtual_cell.virtual import Trained
 SMALL = ("--quick-test", "--hidden-dim", "32", "--eval-cells", "60", "--epochs-joint", "1")
 
 
-@pytest.fixture(scope="module")
-def ran(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory that a run wrote."""
-    out = tmp_path_factory.mktemp("run")
-    assert commands.call(["run", "--data", str(file), "--out", str(out), "--holdout", "P1+P2,P3@T3", *SMALL]) == DONE
-    return out
-
-
 def test_metrics_stand_beside_baselines_and_ceiling(ran: Path) -> None:
     """For every metric, over all conditions and for each kind; with what was counted."""
     told = json.loads((ran / "metrics.json").read_text())
@@ -148,6 +140,9 @@ def test_stages_one_by_one(file: Path, ran: Path, tmp_path: Path, capsys: pytest
     other.write_h5ad(tmp_path / "other.h5ad")
     assert commands.call(["run", *options, "--data", str(tmp_path / "other.h5ad"), "--stage", "flow"]) == REFUSED
     assert "other genes (in another order)" in capsys.readouterr().err
+    assert (
+        commands.call(["run", *options, "--data", str(tmp_path / "other.h5ad"), "--stage", "flow", "--remap"]) == DONE
+    )
 
 
 def test_validate_and_diagnose(file: Path, ran: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from evenkeel_recipes.virtual_cell.faults import adapter_itself
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
-from evenkeel_recipes.virtual_cell.model import LOG_THETA_RANGE, Sizes, VirtualCell, num_parameters
+from evenkeel_recipes.virtual_cell.model import LOG_THETA_RANGE, Sizes, VirtualCell, num_parameters, whole_difference
 
+CODES = ([1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0])
 SMALL = Sizes(n_genes=30, n_batch=2, n_types=3, n_codes=4, n_features=4)
 
 
@@ -41,6 +42,16 @@ def test_combinations_begin_as_the_sum_of_their_parts(doses: list[float]) -> Non
     code = torch.tensor([doses])
     parts = [dose * model.field.effect(torch.eye(4)[i : i + 1], kind, HEALTHY) for i, dose in enumerate(doses)]
     assert torch.allclose(model.field.effect(code, kind, HEALTHY), torch.stack(parts).sum(0), atol=1e-5)
+
+
+def test_effects_can_be_one_function_of_a_combination() -> None:
+    """Then combinations do not begin as sums; the control has no effect all the same, to the bit."""
+    model, parts = VirtualCell(SMALL, HEALTHY), replace(HEALTHY, coefficients=whole_difference)
+    kind = torch.tensor([1])
+    first, second, both = (model.field.effect(torch.tensor([code]), kind, parts) for code in CODES)
+    assert not torch.allclose(first + second, both, atol=1e-3)
+    assert torch.equal(model.field.effect(torch.zeros(1, 4), kind, parts), torch.zeros(1, 16))
+    assert torch.allclose(first, model.field.effect(torch.tensor([CODES[0]]), kind, HEALTHY), atol=1e-6)
 
 
 def test_untrained_codes_say_nothing() -> None:

@@ -18,7 +18,7 @@ from scipy import sparse
 from evenkeel_recipes.kit.refusal import Refused
 from evenkeel_recipes.virtual_cell.config import DataConfig
 from evenkeel_recipes.virtual_cell.data import Study
-from evenkeel_recipes.virtual_cell.reading import read_study
+from evenkeel_recipes.virtual_cell.reading import read_study, vocabulary_in
 
 
 @pytest.fixture
@@ -102,6 +102,14 @@ def _all_control(data: anndata.AnnData) -> None:
     data.obs["perturbation"] = "control"
 
 
+def _far_away(data: anndata.AnnData) -> None:
+    data.obsm["spatial"] = np.where(np.arange(len(data))[:, None] == 7, np.inf, np.ones((1, 2)))
+
+
+def _words_for_places(data: anndata.AnnData) -> None:
+    data.obsm["spatial"] = pd.DataFrame({"x": ["left"] * len(data), "y": ["up"] * len(data)}, index=data.obs_names)
+
+
 @pytest.mark.parametrize(
     ("change", "config", "says"),
     [
@@ -129,6 +137,12 @@ def _all_control(data: anndata.AnnData) -> None:
         (lambda _: None, DataConfig(batch_key="lane"), r"no column 'lane' \(--batch-key\)"),
         (lambda _: None, DataConfig(control="DMSO"), r"no cell is 'DMSO'.*'P1' \(48\).*--control"),
         (lambda _: None, DataConfig(spatial_key="spatial"), "obsm has no 'spatial'; it has none"),
+        (
+            _far_away,
+            DataConfig(spatial_key="spatial"),
+            r"shape \(576, 2\) and 2 values that are not finite; 2 or 3 finite",
+        ),
+        (_words_for_places, DataConfig(spatial_key="spatial"), r"obsm\['spatial'\] holds no numbers, but DataFrame"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(
@@ -213,6 +227,18 @@ def test_features_of_perturbations(file: Path, tmp_path: Path) -> None:
     table.replace(table.iloc[0, 0], np.inf).to_csv(tmp_path / "f.csv")
     with pytest.raises(Refused, match="1 features are not finite"):
         read_study(DataConfig(perturbation_features=tmp_path / "f.csv"), file)
+    table.astype(str).replace(str(table.iloc[1, 1]), "many").to_csv(tmp_path / "f.csv")
+    with pytest.raises(Refused, match=r"features have to be numbers: .*'many'"):
+        read_study(DataConfig(perturbation_features=tmp_path / "f.csv"), file)
+
+
+def test_names_are_read_without_counts(file: Path, study: Study, tmp_path: Path) -> None:
+    """The same as with them; features of perturbations bring theirs."""
+    assert vocabulary_in(DataConfig(), file) == study.vocabulary
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(7, 3)), index=[f"P{i}" for i in range(1, 8)])
+    table.to_csv(tmp_path / "f.csv")
+    config = DataConfig(perturbation_features=tmp_path / "f.csv", batch_key="cell_type")
+    assert vocabulary_in(config, file) == read_study(config, file).vocabulary
 
 
 @pytest.fixture

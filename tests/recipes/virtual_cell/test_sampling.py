@@ -11,7 +11,7 @@ import torch
 
 from evenkeel import ops
 from evenkeel_recipes.kit.refusal import Refused
-from evenkeel_recipes.virtual_cell.calibrate import offsets
+from evenkeel_recipes.virtual_cell.calibrate import moves_to
 from evenkeel_recipes.virtual_cell.model import VirtualCell
 from evenkeel_recipes.virtual_cell.run import trained_of
 from evenkeel_recipes.virtual_cell.sampling import SOLVERS, How, begin, flowed, sampled, solver_error
@@ -91,11 +91,13 @@ def test_a_velocity_that_is_not_finite_stops_or_is_counted(trained: Trained) -> 
         generate(trained, Asked(CODE, 0, 20), How(on_bad="mask"))
 
 
-def test_counts_have_the_moments_of_their_distribution(model: VirtualCell) -> None:
-    """Mean mu, variance mu + mu^2 / theta."""
+@pytest.mark.parametrize("shift", [0.0, 0.8])
+def test_counts_have_the_moments_of_their_distribution(model: VirtualCell, shift: float) -> None:
+    """Mean mu, variance mu + mu^2 / theta, with theta as trained and moved by a factor."""
     log_mean = torch.linspace(-2, 4, 40).expand(4000, 40)
-    counts = sampled(model, log_mean, torch.zeros(4000, dtype=torch.long), 0).double()
-    mean, theta = log_mean[0].double().exp(), model.decoder.log_theta(torch.zeros(1, dtype=torch.long)).exp().double()
+    counts = sampled(model, log_mean, torch.zeros(4000, dtype=torch.long), 0, shift).double()
+    log_theta = model.decoder.log_theta(torch.zeros(1, dtype=torch.long)).double() + shift
+    mean, theta = log_mean[0].double().exp(), log_theta.exp()
     variance = (mean + mean**2 / theta).flatten()
     assert ((counts.mean(0) - mean).abs() / (variance / 4000).sqrt()).max() < 5
     assert ((counts.var(0) / variance).detach() - 1).abs().median() < 0.1
@@ -110,8 +112,8 @@ def test_offsets_reach_the_mean_that_is_asked_for(library: float, rng: np.random
     moved = torch.from_numpy(rng.normal(0, 1, 50)).float()
     moved[7] = -20.0
     target = mean_of(torch.log_softmax(logits + moved, 1) + np.log(library), log_theta, 5)
-    found = log_mean + offsets(log_mean, log_theta, target, 1)
-    reached = mean_of(torch.log_softmax(found, 1) + np.log(library), log_theta, 9)
+    logits, spread = moves_to(target, log_mean, log_theta, 1)
+    reached = mean_of(torch.log_softmax(log_mean + logits, 1) + np.log(library), log_theta + spread, 9)
     assert (mean_of(log_mean, log_theta, 9) - target).abs().median() > 0.3
     assert (reached - target).abs().median() < 0.07
     assert reached[7] < 0.02

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,13 @@ import pytest
 import torch
 
 from evenkeel_recipes.kit.refusal import Refused
+from evenkeel_recipes.virtual_cell import stages
+from evenkeel_recipes.virtual_cell.course import train
 from evenkeel_recipes.virtual_cell.data import CellBatches, Study
 from evenkeel_recipes.virtual_cell.flow_data import FlowBatches
 from evenkeel_recipes.virtual_cell.grouped import OneConditionAfterTheOther
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
 from evenkeel_recipes.virtual_cell.model import VirtualCell
-from evenkeel_recipes.virtual_cell.run import train
 from evenkeel_recipes.virtual_cell.stages import flow_stage, flow_terms, joint_stage, joint_terms, vae_stage
 from evenkeel_recipes.virtual_cell.watching import Material
 
@@ -205,7 +207,52 @@ def test_a_step_that_is_left_out_is_told(
     history = train(model, material)
     assert history[0]["nan_step"] is not None
     assert history[1]["nan_step"] == history[0]["nan_step"]
+    assert [(record["skipped"], record["steps"]) for record in history] == [(1, stage_steps(material) - 1)] * 2
     assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
+
+
+def stage_steps(material: Material) -> int:
+    """How many batches an epoch has."""
+    return -(-len(material.split.train) // material.config.batch_size)
+
+
+def test_progress_with_other_latents_is_refused(
+    study: Study, tmp_path: Path, material_of: Callable[..., Material], model_for: Callable[..., VirtualCell]
+) -> None:
+    """Stage 2 goes on with the latents that it began with, or not at all."""
+    material = material_of(study, tmp_path, epochs_vae=1, epochs_joint=0)
+    train(model_for(material), material)
+    resumed = replace(material, config=replace(material.config, stage="flow", resume=True))
+    train(model_for(resumed), resumed)
+    turned = replace(study, counts=study.counts[::-1].tocsr())
+    with pytest.raises(Refused, match=r"trained on other latents .*train without --resume"):
+        train(model_for(resumed), replace(resumed, study=turned))
+
+
+def test_a_validation_that_is_no_number_never_ranks(
+    model: VirtualCell, material: Material, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is left out, and told."""
+    monkeypatch.setattr(stages, "vae_validation", lambda *_: {"val_loss": math.nan, "val_nll": 1.0})
+    history = train(model, replace(material, config=replace(material.config, stage="vae", patience=1)))
+    assert [record["val_loss"] for record in history] == [None, None]
+    assert "vae val_loss is nan after" in caplog.text
+
+
+def test_long_velocities_and_large_gradients_are_told(
+    model: VirtualCell, material: Material, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beside what velocities are trained to be; gradients as they were before clipping, by name."""
+    caplog.set_level("INFO", "virtual_cell")
+    with torch.no_grad():
+        model.field.base.bias.fill_(1e4)
+    config = replace(material.config, epochs_vae=1, epochs_flow=1, epochs_joint=0, lr_flow=0.0, nan_check_interval=1)
+    history = train(model, replace(material, config=config))
+    ratio = history[-1]["val_velocity_ratio"]
+    assert ratio == pytest.approx(1e4 / history[-1]["val_zero_field"] ** 0.5, rel=0.05)
+    assert f"velocities are {ratio:.3g} times as long" in caplog.text
+    assert "flow, epoch 0: before clipping, the gradient of field.base.bias reached" in caplog.text
+    assert "flow, epoch 0: before clipping, the gradient of decoder" not in caplog.text
 
 
 def test_progress_of_another_model_is_refused(
