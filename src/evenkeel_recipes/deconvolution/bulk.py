@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from evenkeel_recipes.deconvolution.genes import spelled
 from evenkeel_recipes.kit.files import read_array
 from evenkeel_recipes.kit.refusal import Refused
 
@@ -71,14 +72,14 @@ def read_bulk(path: Path, genes: Sequence[str], assume: str) -> Bulk:
     elif values.max() >= HIGHEST_LOG:
         raise Refused(f"{path}: {values.max():.6g} is no logarithm of expression; leave out --assume {assume}")
     linear = np.asarray(BACK[assume](values))
-    summed, names, linear = _sum_duplicates(table.columns.astype(str), linear)
+    summed, names, linear = _sum_duplicates(spelled(table.columns.astype(str)), linear)
     return _matched(linear, names, table.index.to_numpy().astype(str), genes, summed, path)
 
 
 def _turned(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
     """Samples as rows: genes are where more of the reference's names are."""
     known = set(genes)
-    in_rows, in_columns = (len(known & set(names.astype(str))) for names in (table.index, table.columns))
+    in_rows, in_columns = (len(known & set(spelled(names.astype(str)))) for names in (table.index, table.columns))
     return table.T if in_rows > in_columns else table
 
 
@@ -177,8 +178,8 @@ def _refuse_logarithms(values: Array, path: Path) -> None:
     )
 
 
-def _sum_duplicates(names: pd.Index, values: Array) -> tuple[tuple[str, ...], NDArray[np.str_], Array]:
-    unique, place, times = np.unique(names.to_numpy().astype(str), return_inverse=True, return_counts=True)
+def _sum_duplicates(names: NDArray[np.str_], values: Array) -> tuple[tuple[str, ...], NDArray[np.str_], Array]:
+    unique, place, times = np.unique(names, return_inverse=True, return_counts=True)
     summed = np.zeros((len(values), len(unique)))
     np.add.at(summed.T, place, values.T)
     return tuple(map(str, unique[times > 1])), unique, summed
@@ -198,7 +199,8 @@ def _matched(
     if there.mean() < LEAST_SHARE:
         raise Refused(
             f"{path}: {int(there.sum())} of the reference's {len(wanted)} genes are there, at least {LEAST_SHARE:.0%} "
-            f"are needed; the bulk names them like {', '.join(names[:3])}, the reference like {', '.join(wanted[:3])}"
+            f"are needed; the bulk names them like {', '.join(names[:3])}, the reference like {', '.join(wanted[:3])}; "
+            "where a column of the reference's var has the names of the bulk, train with --gene-key COLUMN"
         )
     counts = values[:, place[there]]
     empty = np.flatnonzero(counts.sum(1) == 0)

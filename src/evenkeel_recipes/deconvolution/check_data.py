@@ -79,7 +79,7 @@ def of_reference(path: Path, config: ValidateConfig) -> Iterator[Check]:
     Raises:
         Refused: as `read_reference`.
     """
-    cells = read_reference(path, config.cell_type_key, config.counts_layer, config.donor_key, ALL, 0)
+    cells = read_reference(path, config.cell_type_key, config.counts_layer, config.donor_key, ALL, 0, config.gene_key)
     yield checked("reference", "")
     few = few_cells(cells)
     yield noted(f"{FEW_CELLS} cells of each type", f"fewer of {', '.join(few)}" if few else "")

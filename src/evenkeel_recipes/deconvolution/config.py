@@ -18,6 +18,7 @@ class ReferenceConfig:
     cell_type_key: str = option("cell_type", "Column of obs with the cell types.")
     counts_layer: str = option("counts", "Layer with raw counts; X where there is none.")
     donor_key: str | None = option(None, "Column of obs with the donors; they are then kept apart.")
+    gene_key: str | None = option(None, "Column of var with the names of genes that bulk has; default: its index.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from evenkeel_recipes.deconvolution.genes import spelled, summed
 from evenkeel_recipes.kit.counts import read_cells
 from evenkeel_recipes.kit.refusal import Refused
 
 LEAST_CELLS = 3  # of a type: one for each of three parts
+MOST_EMPTY = 0.01  # of the cells may have no count in the genes that are kept
 FEW_CELLS = 10  # fewer of a type are told: what is said about it hangs on single cells
 
 
@@ -63,12 +65,18 @@ class Parts:
 
 
 def read_reference(
-    path: Path, cell_type_key: str, counts_layer: str, donor_key: str | None, most_cells_per_type: int, seed: int
+    path: Path,
+    cell_type_key: str,
+    counts_layer: str,
+    donor_key: str | None,
+    most_cells_per_type: int,
+    seed: int,
+    gene_key: str | None = None,
 ) -> Reference:
     """A reference from an AnnData file.
 
     At most `most_cells_per_type` cells of each type are read, drawn at random, so that memory does not grow with the
-    file. Types are in the order of their names.
+    file. Types are in the order of their names. Genes that `gene_key`, a column of var, names alike are summed.
 
     Raises:
         Refused: the file has no such columns, its values are no counts, or a type has fewer than 3 cells.
@@ -78,14 +86,15 @@ def read_reference(
     def choose(obs: pd.DataFrame) -> NDArray[np.int64]:
         return _at_most(obs[cell_type_key].to_numpy(), most_cells_per_type, np.random.default_rng(seed))
 
-    cells = read_cells(path, counts_layer, columns, choose)
+    cells = read_cells(path, counts_layer, columns, choose, gene_key)
+    counts, genes = summed(cells.counts, spelled(cells.genes))
     types, labels = np.unique(cells.obs[cell_type_key].to_numpy().astype(str), return_inverse=True)
     _enough(types, np.bincount(labels), path)
     return Reference(
-        counts=cells.counts,
+        counts=counts,
         labels=labels.astype(np.int64),
         types=tuple(map(str, types)),
-        genes=cells.genes,
+        genes=genes,
         donors=cells.obs[donor_key].to_numpy().astype(str) if donor_key else None,
         cells=_each_once(cells.obs.index.to_numpy().astype(str)),
     )
@@ -106,19 +115,20 @@ def few_cells(reference: Reference) -> list[str]:
 
 
 def counted_in(reference: Reference, genes: NDArray[np.int64]) -> Reference:
-    """Some of the genes.
+    """Some of the genes, and the cells that have a count in one of them.
 
     Raises:
-        Refused: a cell has no count in any of them.
+        Refused: more than 1 % of the cells have none, or fewer than 3 cells of a type have one.
     """
     kept = reference.only(genes)
-    empty = np.flatnonzero(np.asarray(kept.counts.sum(1)).ravel() == 0)
-    if len(empty):
+    has_any = np.asarray(kept.counts.sum(1)).ravel() > 0
+    empty, left = np.flatnonzero(~has_any), np.bincount(reference.labels[has_any], minlength=len(reference.types))
+    if len(empty) > MOST_EMPTY * len(has_any) or (len(empty) and left.min() < LEAST_CELLS):
         raise Refused(
             f"{len(empty)} of {len(kept.cells)} cells have no count in the {len(genes)} genes that are kept, the first "
             f"is {kept.cells[empty[0]]}; keep more genes (--n-genes), or leave out cells of so few counts"
         )
-    return kept
+    return kept.take(np.flatnonzero(has_any)) if len(empty) else kept
 
 
 def _at_most(kinds: NDArray[np.str_], most: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ CONVEX = 0.9  # of the correction that would leave no single minimum
 TINY = 1e-12  # beside 1
 OUTLYING = 2.0  # deviations, from which on a gene's residual counts in proportion and no longer in square
 ENOUGH_GENES = 500
-SAMPLES_AT_ONCE = 500
+SAMPLES_AT_ONCE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def fit_all(bulk: Array, signature: Signature) -> Fitted:
         bulk: [samples, genes] float64, rows sum to 1.
         signature: of the same genes.
 
-    Cost: O(samples · genes · types²) for each belief; 500 samples at a time.
+    Cost: O(samples · genes · types²) for each belief; 250 samples at a time.
     """
     return joined([_fit_some(piece, signature) for piece in pieces(bulk)])
 

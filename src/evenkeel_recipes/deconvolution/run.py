@@ -48,6 +48,7 @@ def run(asked: RunConfig) -> int:
     if not own_rank():
         write_options(config.out, Options(given, config))
     reference = read_cells_of(config, tell)
+    _look_at_bulk(config, reference)
     parts = science.parts(reference, config.seed)
     prepared = prepare(parts, config, science)
     signature = known_signature(parts.train, science)
@@ -102,8 +103,8 @@ def predict(config: PredictConfig) -> int:
     write_proportions(config.out, estimated, bulk.samples, kept.types)
     if estimated.strange.any():
         click.echo(
-            f"{int(estimated.strange.sum())} of {len(bulk.samples)} samples are not explained by the reference as its "
-            "own kind is: another technology, or a type that it lacks; see the column `strange`"
+            f"{int(estimated.strange.sum())} of {len(bulk.samples)} samples have RNA that the reference does not "
+            "explain: a type that it lacks, or a technology that few samples do not tell; see the column `strange`"
         )
     if config.truth is None:
         return DONE
@@ -177,6 +178,15 @@ def judge(
         types=by_type(estimated.fractions, test.fractions, parts.train.types),
         compared=compare(estimated.fractions, simple, test.fractions),
     )
+
+
+def _look_at_bulk(config: RunConfig, reference: Reference) -> None:
+    """Refuse bulk samples and their truth before training, rather than after it."""
+    if config.bulk is None:
+        return
+    bulk = read_bulk(config.bulk, reference.genes, config.assume)
+    if config.truth is not None:
+        read_truth(config.truth, bulk.samples, reference.types)
 
 
 def _settled_by_the_user(config: RunConfig) -> None:

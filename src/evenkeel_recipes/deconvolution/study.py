@@ -27,7 +27,7 @@ from evenkeel_recipes.deconvolution.mixtures import Signature, adapted
 
 Array = NDArray[np.float64]
 LEAST_SAMPLES = 5  # of which a factor is estimated
-MOST_SAMPLES = 1000  # that is done with
+MOST_SAMPLES = 500  # that is done with
 ROUNDS = 15
 BELIEF = Belief(0.03, 0.0)
 FOREIGN = 4.0  # variance of the mean residual, in units of what the signature's own noise explains: cells are others
@@ -57,7 +57,7 @@ def gene_factors(bulk: Array, signature: Signature) -> Array:
         bulk: [samples, genes] float64, rows sum to 1; at least two.
         signature: of the same genes.
 
-    Cost: that of about one and a half times `fit_all`, of 1,000 samples at most.
+    Cost: that of about one and a half times `fit_all`, of 500 samples at most.
     """
     factors = np.ones(bulk.shape[1])
     some = bulk[:: -(-len(bulk) // MOST_SAMPLES)]

@@ -16,7 +16,7 @@ from torch import Tensor
 from evenkeel_recipes.kit.files import read_json
 from evenkeel_recipes.kit.refusal import Refused
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Cells:
 
     Attributes:
         counts: [cells, genes] float32, whole numbers from 0 up.
-        genes: their names, each once.
+        genes: their names, each once; those of a column as they stand there.
         obs: the columns that were asked for, a row a cell, indexed by the names of the cells.
         recovered: whether the counts were computed from logarithms.
     """
@@ -44,8 +44,11 @@ def read_cells(
     layer: str,
     columns: Sequence[str],
     choose: Callable[[pd.DataFrame], NDArray[np.int64]] | None = None,
+    gene_key: str | None = None,
 ) -> Cells:
     """Read the cells that `choose` picks, given the columns asked for; all of them without it.
+
+    Genes are named by the index of var, or by its column `gene_key`.
 
     Counts come from `layers[layer]`, else from X; where X holds log1p of counts scaled by one factor a cell, the counts
     are recovered (exact unless the smallest count of a cell is more than 1; a cell that is not whole then is refused).
@@ -57,7 +60,8 @@ def read_cells(
     """
     with opened(path) as file:
         obs = _columns(read_elem(file["obs"]), columns, path)
-        genes = _once(tuple(map(str, read_elem(file["var"]).index)), path)
+        var = read_elem(file["var"])
+        genes = _once(tuple(map(str, var.index)), path) if gene_key is None else _named(var, gene_key, path)
         rows = np.arange(len(obs)) if choose is None else np.sort(choose(obs))
         if not len(rows):
             raise Refused(f"{path}: no cell is left to read of {len(obs)}")
@@ -110,6 +114,14 @@ def _columns(obs: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFr
         if empty := int(chosen[column].isna().sum()):
             raise Refused(f"{path}: {empty} of {len(chosen)} cells have no value in obs[{column!r}]; leave them out")
     return chosen.astype(dict.fromkeys(columns, str))
+
+
+def _named(var: pd.DataFrame, key: str, path: Path) -> tuple[str, ...]:
+    if key not in var:
+        raise Refused(f"{path}: var has no column {key!r}; it has {', '.join(var.columns) or 'none'}")
+    if empty := int(var[key].isna().sum()):
+        raise Refused(f"{path}: {empty} of {len(var)} genes have no value in var[{key!r}]; leave them out")
+    return tuple(map(str, var[key]))
 
 
 def _once(genes: tuple[str, ...], path: Path) -> tuple[str, ...]:

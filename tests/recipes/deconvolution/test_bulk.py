@@ -52,6 +52,14 @@ def test_genes_are_matched_by_name(tmp_path: Path) -> None:
     assert (bulk.counts[:, 0] == frame["g0"]).all()
 
 
+def test_versions_of_identifiers_do_not_count(tmp_path: Path) -> None:
+    genes = tuple(f"ENSG{place:011d}" for place in range(10))
+    frame = table().set_axis([f"{gene}.{place}" for place, gene in enumerate(genes)], axis=1)
+    for lying in (frame, frame.T):
+        bulk = read_bulk(written(lying, tmp_path / "bulk.csv"), genes, "linear")
+        assert (bulk.counts == frame.to_numpy()).all()
+
+
 def test_duplicates_in_rows_are_summed(tmp_path: Path) -> None:
     frame = table().T
     bulk = read_bulk(written(pd.concat([frame, frame.loc[["g9"]]]), tmp_path / "bulk.csv"), GENES, "linear")

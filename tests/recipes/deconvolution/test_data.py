@@ -141,13 +141,37 @@ def test_types_of_few_cells_are_told() -> None:
     assert few_cells(reference) == [f"type{kind} (9)" for kind in range(4, 8)]
 
 
-def test_a_cell_without_counts_in_the_kept_genes_is_refused() -> None:
-    reference = draw_cells(make_world(0, n_genes=300), 50, 0)
-    assert counted_in(reference, np.arange(100)).counts.shape == (50, 100)
+def without_counts(reference: Reference, *cells: int) -> Reference:
     counts = reference.counts.tolil()
-    counts[7, :100] = 0
-    with pytest.raises(Refused, match="1 of 50 cells have no count in the 100 genes that are kept, the first is cell7"):
-        counted_in(replace(reference, counts=counts.tocsr()), np.arange(100))
+    counts[list(cells), :100] = 0
+    return replace(reference, counts=counts.tocsr())
+
+
+def test_cells_without_counts_in_the_kept_genes_are_left_out_or_refused() -> None:
+    reference, genes = draw_cells(make_world(0, n_genes=300), 400, 0), np.arange(100)
+    assert counted_in(reference, genes).counts.shape == (400, 100)
+    kept = counted_in(without_counts(reference, 7, 9), genes)
+    assert set(reference.cells) - set(kept.cells) == {"cell7", "cell9"}
+    assert kept.counts.shape == (398, 100)
+    assert len(kept.labels) == len(kept.donors) == 398
+    with pytest.raises(
+        Refused, match="5 of 400 cells have no count in the 100 genes that are kept, the first is cell1"
+    ):
+        counted_in(without_counts(reference, 1, 2, 3, 4, 5), genes)
+    rare = replace(reference, labels=np.where(np.arange(400) < 3, 0, 1).astype(np.int64), types=("rare", "common"))
+    with pytest.raises(Refused, match="1 of 400 cells have no count"):
+        counted_in(without_counts(rare, 2), genes)
+
+
+def test_genes_are_named_by_the_index_or_by_a_column(tmp_path: Path) -> None:
+    symbols = [f"s{column // 2}" for column in range(12)]
+    path = saved(tmp_path / "a.h5ad", var=lambda data: data.var.assign(symbol=symbols))
+    by_index = read(path)
+    by_column = read_reference(path, "cell_type", "counts", None, 1000, 0, "symbol")
+    assert by_column.genes == ("s0", "s1", "s2", "s3", "s4", "s5")
+    assert (by_column.counts.toarray() == by_index.counts.toarray().reshape(60, 6, 2).sum(2)).all()
+    with pytest.raises(Refused, match="var has no column 'symbols'; it has symbol"):
+        read_reference(path, "cell_type", "counts", None, 1000, 0, "symbols")
 
 
 @pytest.mark.filterwarnings("ignore:Observation names are not unique")

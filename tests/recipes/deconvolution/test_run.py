@@ -119,7 +119,7 @@ def test_every_option_changes_the_configuration() -> None:
     command = commands.commands["run"]
     other = {int: "77", float: "0.125", str: "x", bool: None}
     options = [field.name for field in fields(RunConfig)]
-    assert len(options) == 43
+    assert len(options) == 44
     for name in options:
         value = getattr(RunConfig(), name)
         choices = next(field.metadata["choices"] for field in fields(RunConfig) if field.name == name)

@@ -142,7 +142,7 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     tensors.write_bytes(bytes(data))
     with pytest.raises(Refused, match="the tensors have sha256"):
         read_checkpoint(path)
-    path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
+    path.write_text(path.read_text().replace('"format": 2', '"format": 9'))
     with pytest.raises(Refused, match="format 9"):
         read_checkpoint(path)
     path.write_text("{")
