@@ -1,6 +1,6 @@
 """The virtual cell recipe: held-out conditions of a real screen, types left out of a stimulation, speed.
 
-python bench/recipes_virtual_cell.py norman --data FILE.h5ad [--seeds 0 1 2 3 4]
+python bench/recipes_virtual_cell.py norman --data FILE.h5ad [--seeds 0 1 2 3 4] [--only means|cells]
 python bench/recipes_virtual_cell.py stimulation [--data pbmc68k_reduced.h5ad] [--seeds 0 1 2] [--only means|cells]
 python bench/recipes_virtual_cell.py speed [--epochs 5]
 """
@@ -22,14 +22,16 @@ import pandas as pd
 import torch
 
 from evenkeel_recipes.kit.outcome import peak_memory
+from evenkeel_recipes.virtual_cell.baselines import shifts
 from evenkeel_recipes.virtual_cell.config import RunConfig
 from evenkeel_recipes.virtual_cell.contexts import elsewhere
 from evenkeel_recipes.virtual_cell.data import Study
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
 from evenkeel_recipes.virtual_cell.means import fit_means
 from evenkeel_recipes.virtual_cell.profiles import log_cp10k, profiles_of
-from evenkeel_recipes.virtual_cell.run import model_of, run, split_of, train, trained_of
+from evenkeel_recipes.virtual_cell.run import model_of, run, split_of, study_of, train, trained_of
 from evenkeel_recipes.virtual_cell.sampling import How, begin, flowed, log_means, sampled
+from evenkeel_recipes.virtual_cell.scores import TOP
 from evenkeel_recipes.virtual_cell.simulate import simulate
 from evenkeel_recipes.virtual_cell.split import split_study, wanted_of
 from evenkeel_recipes.virtual_cell.stimulation import PLANS, Base, base_of_file, simulated_base, stimulated
@@ -56,6 +58,41 @@ def norman(data: Path, seeds: list[int], out: Path) -> None:
         if not (config.out / "metrics.json").is_file():
             run(config)
     table(sorted(out.glob("seed*/metrics.json")))
+
+
+def norman_genes(data: Path, seeds: list[int]) -> None:
+    """Overlap of the 50 most changed genes, by what needs no training: which ranking of genes finds them."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for seed in seeds:
+        config = RunConfig(data=data, holdout=(*COMBINATIONS, *CONTEXTS), seed=seed)
+        study = study_of(config)
+        split = split_of(study, config)
+        profiles, codes = profiles_of(study, split.learnt), study.codes.astype(float)
+        means = fit_means(profiles, codes, study.control, np.eye(codes.shape[1]), len(study.vocabulary.cell_types))
+        for held in split.held_out:
+            told = {name: shift for name, shift in shifts(
+                profiles, codes, study.control, held.treatment, held.cell_type
+            ).items() if name == "additive" and shift is not None}  # fmt: skip
+            treated, untreated = (np.maximum(m, 0)[:-1] for m in means.predict(codes[held.treatment], held.cell_type))
+            measured_before = profiles.mean[profiles.find(study.control, held.cell_type), :-1]
+            told |= {
+                "means": treated - untreated,
+                "noise of controls": untreated - measured_before,
+                "standard deviation": np.sqrt(profiles.variance[:-1]),
+            }
+            controls = split.controls[study.cell_type[split.controls] == held.cell_type]
+            true = (mean_of(study, held.cells) - mean_of(study, controls))[:-1]
+            found.setdefault(held.kind, []).append({name: overlap(effect, true) for name, effect in told.items()})
+    for kind in sorted(found):
+        names = set.intersection(*(set(row) for row in found[kind]))
+        told = (f"{name} {np.mean([row[name] for row in found[kind]]):.3f}" for name in sorted(names))
+        print(f"de_overlap@{kind}".ljust(34) + "  ".join(told))
+
+
+def overlap(effect: np.ndarray, true: np.ndarray) -> float:
+    """Share of the 50 genes with the largest true effects that are among the 50 with the largest predicted ones."""
+    said, most = (set(np.argsort(-np.abs(values))[:TOP].tolist()) for values in (effect, true))
+    return len(said & most) / TOP
 
 
 def table(paths: list[Path]) -> None:
@@ -221,7 +258,11 @@ def main() -> int:
     elif args.data is None or not args.data.is_file():
         print("norman: skipped, --data names no file")
     else:
-        norman(args.data, args.seeds or [0, 1, 2, 3, 4], args.out or Path("evenkeel-runs/virtual-cell-norman"))
+        seeds = args.seeds or [0, 1, 2, 3, 4]
+        if args.only in {None, "means"}:
+            norman_genes(args.data, seeds)
+        if args.only in {None, "cells"}:
+            norman(args.data, seeds, args.out or Path("evenkeel-runs/virtual-cell-norman"))
     return 0
 
 

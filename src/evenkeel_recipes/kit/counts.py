@@ -20,6 +20,7 @@ from evenkeel_recipes.kit.refusal import Refused
 ROWS_AT_ONCE = 4096
 WHOLE = 1e-3  # how far from a whole number a count may be
 RECOVERED = 1e-2  # the same, where counts are recovered from logarithms
+SHOWN = 5  # names in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +187,10 @@ def _recover(matrix: sparse.csr_matrix, names: NDArray[np.str_], path: Path, lay
     off = np.abs(counts - np.rint(counts)) > RECOVERED
     if off.any():
         cells = np.unique(owner[off])
+        named = ", ".join(names[cells[:SHOWN]]) + (", …" if len(cells) > SHOWN else "")
         raise Refused(
             f"{path}: values are not whole, and not log1p of scaled counts either in {len(cells)} of {matrix.shape[0]} "
-            f"cells, the first is {names[cells[0]]}; give raw counts in layers[{layer!r}], or leave those cells out"
+            f"cells ({named}); give raw counts in layers[{layer!r}], or leave those cells out"
         )
     return sparse.csr_matrix((counts, matrix.indices, matrix.indptr), shape=matrix.shape)
 

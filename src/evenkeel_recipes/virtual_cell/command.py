@@ -14,9 +14,10 @@ from evenkeel_recipes.kit.faults import described
 from evenkeel_recipes.kit.options import option
 from evenkeel_recipes.kit.refusal import DONE, STOPPED
 from evenkeel_recipes.virtual_cell.checkup import LOOKS, alarms
-from evenkeel_recipes.virtual_cell.config import DataConfig, PredictConfig, RunConfig
+from evenkeel_recipes.virtual_cell.config import CheckupConfig, DataConfig, EvaluateConfig, PredictConfig, RunConfig
 from evenkeel_recipes.virtual_cell.course import model_of
 from evenkeel_recipes.virtual_cell.diagnose import diagnose_lines
+from evenkeel_recipes.virtual_cell.evaluate import evaluate
 from evenkeel_recipes.virtual_cell.faults import FAULTS
 from evenkeel_recipes.virtual_cell.names import as_they_are, remapped
 from evenkeel_recipes.virtual_cell.predict import predict
@@ -63,7 +64,7 @@ def faults(_config: NoConfig) -> int:
     return DONE
 
 
-def checkup(config: RunConfig) -> int:
+def checkup(config: CheckupConfig) -> int:
     """Look for failures that stay finite, as `run` does before it trains; status 3 where there is one."""
     begin_logging(Ranks())
     study = study_of(config)
@@ -85,6 +86,7 @@ commands = Commands("virtual-cell")
 commands.offer("run", RunConfig, run)
 commands.offer("predict", PredictConfig, predict)
 commands.offer("validate", DataConfig, validate)
-commands.offer("checkup", RunConfig, checkup)
+commands.offer("evaluate", EvaluateConfig, evaluate)
+commands.offer("checkup", CheckupConfig, checkup)
 commands.offer("diagnose", DiagnoseConfig, diagnose)
 commands.offer("faults", NoConfig, faults)

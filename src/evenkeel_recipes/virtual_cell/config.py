@@ -123,6 +123,46 @@ class RunConfig(DataConfig):
 
 
 @dataclass(frozen=True)
+class CheckupConfig(RunConfig):
+    """Look for failures that stay finite, as `run` does before it trains; status 3 where there is one."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Judge a trained model as `run` does, on the cells of its run or on others; nothing is trained.
+
+    What is not given is as it was in the run: cells, columns, what was held out, seed, solver.
+    """
+
+    model: Path = required("Directory that a run wrote.")
+    data: Path | None = option(None, "Other cells as .h5ad.")
+    holdout: tuple[str, ...] = option((), "Treatments to judge by: A+B, or C@TYPE for one cell type only.")
+    split: str | None = option(None, f"A file with one treatment a line to judge by, or one of: {', '.join(PRESETS)}.")
+    out: Path | None = option(None, "Directory for metrics.json and report.html; without it, they are not written.")
+    remap: bool = option(False, "Where the names of the cells are in another order than the model's, go by the names.")
+    require_skill: bool = option(False, "Exit status 5 unless the headline beats every baseline.")
+
+    counts_layer: str | None = option(None, "Layer with raw counts.")
+    perturbation_key: str | None = option(None, "Column of obs with what was done to a cell.")
+    control: str | None = option(None, "What that column says of an untreated cell.")
+    combo_sep: str | None = option(None, "What stands between the parts of a combination.")
+    batch_key: str | None = option(None, "Column with the batch.")
+    cell_type_key: str | None = option(None, "Column with the cell type.")
+    dose_key: str | None = option(None, "Column with a dose.")
+    perturbation_features: Path | None = option(None, "CSV with a row of numbers for each perturbation.")
+    cells_per_condition: int | None = option(
+        None, "At most so many cells of each treatment and type, drawn at random; 0: all.", least=0
+    )
+    seed: int | None = option(None, "Of all random numbers, those of the split among them.")
+
+    solver: str | None = option(None, "Of the flow.", choices=("euler", "midpoint", "heun", "rk4"))
+    n_steps: int | None = option(None, "Evaluations of the velocity for a cell.", least=1)
+    guidance: float | None = option(None, "How much of the perturbation's velocity is applied; 1: as trained.")
+    tech: str | None = option(None, "Technical latent of generated cells.", choices=("match_batch", "prior", "zero"))
+    eval_cells: int | None = option(None, "Cells generated, and at most taken of the data, for distances.", least=2)
+
+
+@dataclass(frozen=True)
 class PredictConfig:
     """Generate cells of a perturbation, each beside the same cell without it."""
 

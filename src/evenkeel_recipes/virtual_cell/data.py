@@ -72,6 +72,10 @@ class Study:
         """Position of the control in `treatments`."""
         return next(place for place, treatment in enumerate(self.treatments) if treatment.is_control)
 
+    def condition(self, treatment: int, cell_type: int) -> str:
+        """`A+B@type`, as people write it."""
+        return f"{self.vocabulary.name(self.treatments[treatment])}@{self.vocabulary.cell_types[cell_type]}"
+
     def take(self, rows: Rows) -> Study:
         """Some of the cells; the names stay those of all."""
         spatial = None if self.spatial is None else self.spatial[rows]

@@ -1,228 +1,93 @@
-"""What was held out, predicted by the model and by everything simpler, and what the data themselves could agree on."""
+"""A trained model judged on the cells of its run or on others; nothing is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from evenkeel.metrics import half_of
-from evenkeel_recipes.virtual_cell.baselines import shifts
-from evenkeel_recipes.virtual_cell.data import Rows, Study
-from evenkeel_recipes.virtual_cell.profiles import Profiles, log_cp10k, profiles_of
-from evenkeel_recipes.virtual_cell.sampling import How, sampled
-from evenkeel_recipes.virtual_cell.scores import HIGHER_IS_BETTER, OF_EFFECTS, Seen, Values, ceiling_of, mean_of, scores
-from evenkeel_recipes.virtual_cell.split import HeldOut, Split
-from evenkeel_recipes.virtual_cell.virtual import Asked, Cells, Trained, cells_for_means, cells_from, latents_of
-
-DRAWN_AGAIN = 2  # times that each generated cell is drawn once more, for means
-LEAST_CEILING = 0.1  # agreement of two halves of the data below which there is no effect to predict
-SIMPLE = "additive_or_mean_shift"
-FALLBACKS = ("additive", "mean_shift", "mean_of_others", "no_change")
-BASELINES = ("no_change", "mean_of_others", "additive", "mean_shift", "linear", SIMPLE)
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One held-out condition.
-
-    Attributes:
-        model, baselines: scores; a baseline that has nothing to go by has none.
-        halves: scores of one half of the measured cells as a prediction of the other.
-        flow_alone: the same cells without the anchor.
-        is_without_information: whether nothing that was trained on tells about its perturbations.
-        is_below_noise: whether two halves of the measurement agree on no effect; scores of effects are then undefined.
-    """
-
-    name: str
-    kind: str
-    num_cells: int
-    model: Values
-    baselines: Mapping[str, Values]
-    halves: Values
-    flow_alone: Values
-    is_below_noise: bool
-    is_without_information: bool
+from evenkeel import ops
+from evenkeel_recipes.kit.faults import banner
+from evenkeel_recipes.kit.options import from_mapping
+from evenkeel_recipes.kit.outcome import write_metrics
+from evenkeel_recipes.kit.refusal import DONE, STOPPED, Refused
+from evenkeel_recipes.virtual_cell.conditions import Vocabulary
+from evenkeel_recipes.virtual_cell.config import EvaluateConfig, RunConfig
+from evenkeel_recipes.virtual_cell.data import Study
+from evenkeel_recipes.virtual_cell.faults import FAULTS
+from evenkeel_recipes.virtual_cell.learnt import asked_of_model, cautions, learnt_of
+from evenkeel_recipes.virtual_cell.names import remapped
+from evenkeel_recipes.virtual_cell.outcome import evaluated, tell, verdict
+from evenkeel_recipes.virtual_cell.predict import load, under_names
+from evenkeel_recipes.virtual_cell.ranks import Ranks, joined
+from evenkeel_recipes.virtual_cell.report import write_report
+from evenkeel_recipes.virtual_cell.run import begin_logging, judged_by, study_of
+from evenkeel_recipes.virtual_cell.store import settings_of
+from evenkeel_recipes.virtual_cell.watching import Material
 
 
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """What all conditions are judged with."""
-
-    trained: Trained
-    study: Study
-    split: Split
-    how: How
-    num_cells: int
-    seed: int
+def evaluate(config: EvaluateConfig) -> int:
+    """Print, and write where asked to, what `run` tells about held-out conditions. Of several processes, one does."""
+    with joined() as ranks:
+        return _evaluate(config) if ranks.is_first else DONE
 
 
-def judge(judging: Judging) -> list[Judged]:
-    """Score every held-out condition."""
-    learnt = np.sort(np.concatenate([judging.split.train, judging.split.validation]))
-    profiles = profiles_of(judging.study, learnt)
-    none = torch.zeros(judging.study.codes.shape[1])
-    untreated = {kind: _generated(judging, none, kind) for kind in {held.cell_type for held in judging.split.held_out}}
-    return [_judged(judging, held, profiles, learnt, untreated[held.cell_type]) for held in judging.split.held_out]
+def _evaluate(config: EvaluateConfig) -> int:
+    began = time.monotonic()
+    begin_logging(Ranks())
+    settings = settings_of(config.model)
+    _refuse_the_runs_directory(config)
+    sys.stderr.writelines(f"{line}\n" for line in banner(settings["faults"], FAULTS))
+    learnt, asked = learnt_of(settings), asked_of(config, settings)
+    (trained, _), study = load(config.model), study_of(asked)
+    if config.remap:
+        study = _by_name(study, trained.vocabulary)
+    else:
+        trained = under_names(trained, study.vocabulary)
+    split = asked_of_model(learnt, study, judged_by(study, asked))
+    notes = list(cautions(learnt, study, split))
+    try:
+        outcome, judged = evaluated(trained, Material(study, split, asked), began)
+    except ops.NonFiniteVelocity as error:
+        sys.stderr.write(f"sampling stopped: {error}\n")
+        return STOPPED
+    tell(outcome, judged, trained, asked.solver)
+    sys.stdout.writelines(f"{note}\n" for note in notes)
+    if config.out is not None:
+        config.out.mkdir(parents=True, exist_ok=True)
+        write_metrics(config.out / "metrics.json", outcome)
+        write_report(config.out / "report.html", outcome, judged, (), [*banner(asked.fault, FAULTS), *notes])
+        sys.stdout.write(f"metrics.json and report.html lie in {config.out}\n")
+    return verdict(outcome, config.require_skill)
 
 
-def _judged(
-    judging: Judging, held: HeldOut, profiles: Profiles, learnt: Rows, untreated: tuple[_Made, _Made]
-) -> Judged:
-    study, rng = judging.study, np.random.default_rng(judging.seed)
-    of_type = judging.split.controls[study.cell_type[judging.split.controls] == held.cell_type]
-    measured = _measured(study, held.cells, of_type, judging.num_cells, rng)
-    halves = [_half(judging, held.cells, of_type, half, rng) for half in (0, 1)]
-    agreement = scores(*halves)
-    below = (agreement["pearson_delta"] or 0.0) < LEAST_CEILING
-    controls = learnt[(study.treatment[learnt] == study.control) & (study.cell_type[learnt] == held.cell_type)]
-    simple = {name: scores(seen, measured) for name, seen in _simple(judging, held, profiles, controls, rng)}
-    made = _generated(judging, torch.from_numpy(study.codes[held.treatment]), held.cell_type)
-    model, alone = (_against(treated, before) for treated, before in zip(made, untreated, strict=True))
-    words = study.vocabulary
-    name = f"{words.name(study.treatments[held.treatment])}@{words.cell_types[held.cell_type]}"
-    blank = dict.fromkeys(OF_EFFECTS) if below else {}
-    return Judged(
-        name, held.kind, len(held.cells),
-        {**scores(model, measured), **blank},
-        {baseline: {**found, **blank} for baseline, found in simple.items()},
-        agreement,
-        {**scores(alone, measured), **blank},
-        below,
-        _is_without_information(judging, held),
-    )  # fmt: skip
+def asked_of(config: EvaluateConfig, settings: Mapping[str, Any]) -> RunConfig:
+    """The options of the run, those that were given in their place; --holdout and --split replace each other."""
+    names = {field.name for field in fields(RunConfig)}
+    of_run = from_mapping(RunConfig, {name: settings[name] for name in names if name in settings})
+    given = {name: value for name in names & {field.name for field in fields(EvaluateConfig)}
+             if (value := getattr(config, name)) is not None}  # fmt: skip
+    if not (config.holdout or config.split):
+        given["holdout"], given["split"] = of_run.holdout, of_run.split
+    else:
+        given["split"] = config.split
+    return replace(of_run, **given, spatial_key=None)  # cells begin where the run's controls lay
 
 
-def _is_without_information(judging: Judging, held: HeldOut) -> bool:
-    code = torch.from_numpy(judging.study.codes[held.treatment])
-    return not bool(judging.trained.model.field.is_known[: len(code)][code != 0].any())
+def _by_name(study: Study, words: Vocabulary) -> Study:
+    """The cells under the names of the model. Batches take no part in scores, so others than it knows are put aside."""
+    if set(study.vocabulary.batches) <= set(words.batches):
+        return remapped(study, words)
+    one = replace(study.vocabulary, batches=words.batches)
+    return remapped(replace(study, vocabulary=one, batch=np.zeros_like(study.batch)), words)
 
 
-class _Made(NamedTuple):
-    """Mean of generated cells [genes], and the first of them [n, genes], in log1p counts per 10,000."""
-
-    mean: Tensor
-    cells: Tensor
-
-
-def _generated(judging: Judging, code: Tensor, cell_type: int) -> tuple[_Made, _Made]:
-    """Cells with the anchor and, of the same noise, without."""
-    trained = judging.trained
-    number = max(judging.num_cells, cells_for_means(len(trained.vocabulary.genes)))
-    asked = Asked(code, cell_type, number, seed=judging.seed)
-    latents = latents_of(trained, asked, judging.how)
-    alone = replace(trained, anchor=None)
-    cells, plain = (cells_from(recipe, asked, *latents) for recipe in (trained, alone))
-    return (
-        _Made(_mean_drawn(trained, cells, judging.seed, DRAWN_AGAIN), _logs(cells.counts[: judging.num_cells])),
-        _Made(_mean_drawn(alone, plain, judging.seed, 0), _logs(plain.counts[: judging.num_cells])),
-    )
-
-
-def _against(treated: _Made, untreated: _Made) -> Seen:
-    return Seen(treated.mean, treated.mean - untreated.mean, treated.cells)
-
-
-def _mean_drawn(recipe: Trained, cells: Cells, seed: int, again: int) -> Tensor:
-    """Mean log1p counts per 10,000 of cells, some more times drawn: what the model says, with less luck."""
-    means = [_logs(cells.counts).mean(0)]
-    for draw in range(again):
-        counts = sampled(recipe.model, cells.mean.log(), cells.start.batch, seed + 2 + draw, cells.log_theta)
-        means.append(_logs(counts).mean(0))
-    return torch.stack(means).mean(0)
-
-
-def _simple(
-    judging: Judging, held: HeldOut, profiles: Profiles, controls: Rows, rng: np.random.Generator
-) -> Iterator[tuple[str, Seen]]:
-    """Control cells of training, drawn again, each moved by what a baseline predicts."""
-    base = _dense(judging.study, controls)
-    again = base[torch.from_numpy(rng.integers(len(base), size=judging.num_cells))]
-    moves = dict(
-        shifts(profiles, judging.study.codes.astype(np.float64), judging.study.control, held.treatment, held.cell_type)
-    )
-    moves[SIMPLE] = next(moves[name] for name in FALLBACKS if moves[name] is not None)
-    for name in BASELINES:
-        if (move := moves[name]) is not None:
-            effect = torch.from_numpy(move)
-            yield name, Seen(base.mean(0) + effect, effect, again + effect)
-
-
-def _measured(study: Study, cells: Rows, controls: Rows, most: int, rng: np.random.Generator) -> Seen:
-    mean = _mean(study, cells)
-    return Seen(mean, mean - _mean(study, controls), _dense(study, rng.permutation(cells)[:most]))
-
-
-def _half(judging: Judging, cells: Rows, controls: Rows, half: int, rng: np.random.Generator) -> Seen:
-    """Half of the cells against their own half of the controls, so that two halves share no noise."""
-    return _measured(judging.study, _of_half(cells, half), _of_half(controls, half), judging.num_cells, rng)
-
-
-def _of_half(rows: Rows, half: int) -> Rows:
-    chosen = rows[half_of(torch.from_numpy(rows)).numpy() == half]
-    return chosen if len(chosen) > 1 else rows[half::2]
-
-
-def _mean(study: Study, rows: Rows) -> Tensor:
-    return torch.from_numpy(np.asarray(log_cp10k(study.counts[rows]).mean(0)).ravel())
-
-
-def _dense(study: Study, rows: Rows) -> Tensor:
-    return torch.from_numpy(log_cp10k(study.counts[rows]).toarray())
-
-
-def _logs(counts: Tensor) -> Tensor:
-    """log1p counts per 10,000, float64; a generated cell may have no count at all, and is then all zeros."""
-    wide = counts.double()
-    return torch.log1p(wide * (1e4 / wide.sum(1, keepdim=True).clamp(min=1)))
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Means over conditions, over all of them and for each kind: `rmse`, `rmse@combo_seen2`."""
-
-    model: Values
-    baselines: Mapping[str, Values]
-    halves: Values
-    ceiling: Values
-    flow_alone: Values
-    higher_is_better: Mapping[str, bool]
-
-
-def summary(judged: Sequence[Judged]) -> Summary:
-    """Put all conditions together. Scores of effects are means over conditions that have a measurable effect.
-
-    Conditions about which nothing was learnt count among their own kind only.
-    """
-    kinds = sorted({one.kind for one in judged})
-    informed = [one for one in judged if not one.is_without_information]
-    groups = {
-        "": informed or list(judged),
-        **({f"@{kind}": [one for one in judged if one.kind == kind] for kind in kinds} if len(kinds) > 1 else {}),
-    }
-
-    def means(get: str, baseline: str = "") -> Values:
-        found = {}
-        for suffix, group in groups.items():
-            for metric in HIGHER_IS_BETTER:
-                counted = [one for one in group if not (one.is_below_noise and metric in OF_EFFECTS)]
-                rows = [one.baselines.get(baseline, NOTHING) if baseline else getattr(one, get) for one in counted]
-                found[metric + suffix] = mean_of(rows, metric)
-        return found
-
-    halves = means("halves")
-    return Summary(
-        means("model"),
-        {baseline: means("baselines", baseline) for baseline in BASELINES},
-        halves,
-        {name: ceiling_of(name.partition("@")[0], value) for name, value in halves.items()},
-        means("flow_alone"),
-        {metric + suffix: better for suffix in groups for metric, better in HIGHER_IS_BETTER.items()},
-    )
-
-
-NOTHING: Values = dict.fromkeys(HIGHER_IS_BETTER)
+def _refuse_the_runs_directory(config: EvaluateConfig) -> None:
+    if config.out is not None and config.out.resolve() == config.model.resolve():
+        raise Refused(
+            f"--out {config.out} is the directory of the run, whose own metrics.json lies there; name another"
+        )

@@ -62,6 +62,7 @@ def remapped(study: Study, words: Vocabulary) -> Study:
         if single not in words.perturbations:
             raise Refused(unknown_perturbation(single, words.perturbations))
     counts = study.counts[:, places_of(own.genes, words.genes, "gene")].tocsr()
+    counts.sort_indices()  # as in a file of this order
     empty = np.flatnonzero(np.diff(counts.indptr) == 0)
     if len(empty):
         raise Refused(f"{len(empty)} cells have no count in the model's genes, the first is {study.names[empty[0]]}")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from evenkeel_recipes.kit.outcome import Outcome, score_lines
 from evenkeel_recipes.kit.page import Section, write_page
-from evenkeel_recipes.virtual_cell.evaluate import BASELINES, Judged
+from evenkeel_recipes.virtual_cell.judge import BASELINES, Judged
 
 SHOWN = ("pearson_delta", "r2", "rmse", "energy_distance", "mmd", "de_overlap")
 
@@ -21,12 +21,13 @@ def write_report(
     history: Sequence[Mapping[str, object]],
     faults: Sequence[str],
 ) -> None:
-    """Scores beside baselines, each held-out condition, and how the losses went."""
+    """Scores beside baselines, each held-out condition, and how the losses went, where something was trained."""
     sections = [Section("Scores", list(score_lines(outcome)))]
     if faults:
         sections.insert(0, Section("Planted faults, and alarms", faults, warning=True))
     sections += [_of(metric, judged) for metric in SHOWN]
-    sections.append(Section("Training", figures=[(_losses(history), "losses of each stage over its epochs")]))
+    if history:
+        sections.append(Section("Training", figures=[(_losses(history), "losses of each stage over its epochs")]))
     write_page(path, "Virtual cell", sections)
 
 

@@ -23,21 +23,22 @@ from evenkeel_recipes.virtual_cell.checkup import Alarm, alarms, alarms_of
 from evenkeel_recipes.virtual_cell.config import DataConfig, RunConfig
 from evenkeel_recipes.virtual_cell.course import ORDER, model_of, train, vocabulary_before
 from evenkeel_recipes.virtual_cell.data import Study
-from evenkeel_recipes.virtual_cell.evaluate import Judged, Judging, judge, summary
 from evenkeel_recipes.virtual_cell.faults import FAULTS
 from evenkeel_recipes.virtual_cell.flow_data import posteriors
+from evenkeel_recipes.virtual_cell.learnt import learnt_from
 from evenkeel_recipes.virtual_cell.means import fit_means
 from evenkeel_recipes.virtual_cell.memory import estimate, profile_lines
 from evenkeel_recipes.virtual_cell.model import VirtualCell, num_parameters
 from evenkeel_recipes.virtual_cell.names import remapped
+from evenkeel_recipes.virtual_cell.outcome import evaluated, tell, verdict
 from evenkeel_recipes.virtual_cell.profiles import profiles_of
 from evenkeel_recipes.virtual_cell.ranks import Ranks, joined
 from evenkeel_recipes.virtual_cell.reading import read_study
 from evenkeel_recipes.virtual_cell.recipe import parts_of
 from evenkeel_recipes.virtual_cell.report import write_report
-from evenkeel_recipes.virtual_cell.sampling import Bank, How, begin, solver_error
+from evenkeel_recipes.virtual_cell.sampling import Bank
 from evenkeel_recipes.virtual_cell.simulate import simulate
-from evenkeel_recipes.virtual_cell.split import EMBEDDED, Split, split_study, wanted_of
+from evenkeel_recipes.virtual_cell.split import EMBEDDED, Split, refuse_untrainable, split_study, wanted_of
 from evenkeel_recipes.virtual_cell.store import write_trained
 from evenkeel_recipes.virtual_cell.virtual import Trained
 from evenkeel_recipes.virtual_cell.watching import Material
@@ -90,7 +91,8 @@ def _run(config: RunConfig, ranks: Ranks) -> int:
     if config.stage == "vae":
         return _tell_vae(history, config, began)
     trained = trained_of(model, material)
-    write_trained(config.out, trained, {**as_mapping(config), "faults": list(config.fault)})
+    settings = {**as_mapping(config), "faults": list(config.fault), "learnt": as_mapping(learnt_from(study, split))}
+    write_trained(config.out, trained, settings)
     try:
         outcome, judged = evaluated(trained, material, began)
     except ops.NonFiniteVelocity as error:
@@ -99,10 +101,11 @@ def _run(config: RunConfig, ranks: Ranks) -> int:
     outcome = dataclasses.replace(outcome, population={**outcome.population, "alarms": found})
     write_metrics(config.out / "metrics.json", outcome)
     write_report(config.out / "report.html", outcome, judged, history, [*banner(config.fault, FAULTS), *found])
-    if trained.anchor is not None:
-        kinds = sorted({one.kind for one in judged})
-        sys.stdout.writelines(f"{trained.anchor.sentence(kind)}\n" for kind in kinds)
-    return _told(outcome, judged, config)
+    tell(outcome, judged, trained, config.solver)
+    sys.stdout.write(
+        f"memory: the most at one time was {peak_memory() / 1e6:,.0f} MB; everything lies in {config.out}\n"
+    )
+    return verdict(outcome, config.require_skill)
 
 
 def _told_alarms(found: Iterable[Alarm]) -> list[str]:
@@ -122,7 +125,22 @@ def study_of(config: DataConfig) -> Study:
 
 
 def split_of(study: Study, config: RunConfig) -> Split:
-    """What `--holdout` and `--split` ask for; without them three conditions of simulated cells, or cells at random."""
+    """The split to train by.
+
+    Raises:
+        Refused: nothing is left to train on, or see `judged_by`.
+    """
+    split = judged_by(study, config)
+    refuse_untrainable(study, split)
+    return split
+
+
+def judged_by(study: Study, config: RunConfig) -> Split:
+    """What `--holdout` and `--split` ask for; without them three conditions of simulated cells, or cells at random.
+
+    Raises:
+        Refused: a condition that cannot be judged; see `split_study`.
+    """
     asked = config.holdout or (EMBEDDED if not (config.data or config.split) else ())
     wanted = wanted_of(study, asked, config.split, config.seed)
     return split_study(study, wanted, not wanted, config.seed)
@@ -154,77 +172,6 @@ def trained_of(model: VirtualCell, material: Material) -> Trained:
     )
     LOG.info("effects: %s", means.known.anchor.relations)
     return Trained(model, study.vocabulary, bank, means)
-
-
-def evaluated(trained: Trained, material: Material, began: float) -> tuple[Outcome, list[Judged]]:
-    """Scores of everything that was held out."""
-    config = material.config
-    how = How(config.solver, config.n_steps, config.guidance, config.tech, config.source)
-    judged = judge(Judging(trained, material.study, material.split, how, config.eval_cells, config.seed))
-    found = summary(judged)
-    below = [one.name for one in judged if one.is_below_noise]
-    population: dict[str, object] = {
-        "conditions": len(judged),
-        "cells": sum(one.num_cells for one in judged),
-        "kinds": {kind: sum(one.kind == kind for one in judged) for kind in sorted({one.kind for one in judged})},
-        "undefined_below_noise": below,
-        "without_information": [one.name for one in judged if one.is_without_information],
-        "flow_alone": dict(found.flow_alone),
-        "split_halves": dict(found.halves),
-        "solver_error_rms": _solver_error(trained, material, how),
-        "faults": list(config.fault),
-    }
-    if trained.anchor is not None:
-        population["means_rest_on"] = {
-            kind: {"left_out": trained.anchor.judged_by[kind], **shares}
-            for kind, shares in trained.anchor.shares.items()
-        }
-    return Outcome(
-        headline="rmse" if found.model["pearson_delta"] is None else "pearson_delta",
-        model=found.model, baselines=found.baselines, higher_is_better=found.higher_is_better, population=population,
-        seconds=time.monotonic() - began, seed=config.seed, ceiling=found.ceiling,
-        coverage={name: _coverage(name, judged) for name in found.model},
-    ), judged  # fmt: skip
-
-
-def _solver_error(trained: Trained, material: Material, how: How) -> float:
-    """Of the latents of one held-out condition: root mean square, by halving the steps."""
-    held = material.split.held_out[0]
-    places = trained.bank.pick(held.cell_type, None, material.config.eval_cells, torch.Generator().manual_seed(0))
-    code = torch.from_numpy(material.study.codes[held.treatment])
-    return solver_error(trained.model, begin(trained.bank, places, how, 0), code, how)
-
-
-def _told(outcome: Outcome, judged: Sequence[Judged], config: RunConfig) -> int:
-    for line in score_lines(outcome):
-        sys.stdout.write(line + "\n")
-    for one in judged:
-        if one.is_below_noise:
-            sys.stdout.write(f"{one.name}: undefined, below noise: two halves of its cells do not agree on an effect\n")
-        if one.is_without_information:
-            sys.stdout.write(
-                f"{one.name}: no information: none of its perturbations was trained (--perturbation-features)\n"
-            )
-    sys.stdout.write(
-        f"error of the latents by {config.solver}, by halving its steps: {outcome.population['solver_error_rms']:.2g} "
-        "(root mean square)\n"
-        f"memory: the most at one time was {peak_memory() / 1e6:,.0f} MB; everything lies in {config.out}\n"
-    )
-    skill = outcome.skill
-    beaten = skill is not None and skill > 0
-    sys.stdout.write(
-        f"verdict: {'better' if beaten else 'no better'} than the best baseline ({outcome.best_baseline}) "
-        f"in {outcome.headline}\n"
-    )
-    return NO_SKILL if config.require_skill and not beaten else DONE
-
-
-def _coverage(metric: str, judged: Sequence[Judged]) -> tuple[int, int]:
-    """How many conditions have a score, of those that it is a mean over."""
-    name, _, kind = metric.partition("@")
-    informed = [one for one in judged if not one.is_without_information] or judged
-    group = [one for one in judged if one.kind == kind] if kind else informed
-    return sum(one.model[name] is not None for one in group), len(group)
 
 
 def _tell_vae(history: Sequence[Mapping[str, Any]], config: RunConfig, began: float) -> int:

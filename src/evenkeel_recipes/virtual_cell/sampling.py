@@ -16,6 +16,7 @@ from evenkeel_recipes.virtual_cell.model import Posterior, VirtualCell, drawn
 SOLVERS = {solver.name: (solver, evaluations) for solver, evaluations in
            ((ops.EULER, 1), (ops.MIDPOINT, 2), (ops.HEUN, 2), (ops.RK4, 4))}  # fmt: skip
 CELLS_AT_ONCE = 2048
+SHOWN = 5  # cells that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def flowed(model: VirtualCell, start: Start, code: Tensor, how: How) -> Tensor:
     """Latents [n, dim_int] of the start with a code [codes].
 
     Raises:
-        ops.NonFiniteVelocity: a velocity was not finite; no cell is returned as if nothing were.
+        ops.NonFiniteVelocity: a velocity was not finite; no cell is returned as if nothing were. The cells are named.
     """
     model.eval()
     return torch.cat([_chunk(model, start, some, code, how) for some in _slices(len(start.z))])
@@ -120,13 +121,26 @@ def flowed(model: VirtualCell, start: Start, code: Tensor, how: How) -> Tensor:
 
 def _chunk(model: VirtualCell, start: Start, some: slice, code: Tensor, how: How) -> Tensor:
     velocity, times, solver = _problem(model, start, some, code, how)
-    z = start.z[some]
-    if how.on_bad == "stop":
-        return ops.integrate(velocity, z, times, solver)
-    # Each cell moves by itself, so a bad velocity stays in the row of its cell, which the caller takes out and counts.
+    if how.on_bad == "mask":
+        return _each(velocity, start.z[some], times, solver)
+    try:
+        return ops.integrate(velocity, start.z[some], times, solver)
+    except ops.NonFiniteVelocity as error:
+        ended = _each(velocity, start.z[some], times, solver)
+        raise ops.NonFiniteVelocity(f"{error}; {_bad_cells(start.row[some], ended)}") from error
+
+
+def _each(velocity: ops.ode.Velocity, z: Tensor, times: list[float], solver: ops.Solver) -> Tensor:
+    """Where cells end. Each moves by itself, so a bad velocity stays in the row of its cell."""
     for time, until in itertools.pairwise(times):
         z = solver.step(velocity, z, time, until)
     return z
+
+
+def _bad_cells(row: Tensor, ended: Tensor) -> str:
+    bad = row[~ended.isfinite().all(1)].tolist()
+    shown = ", ".join(map(str, bad[:SHOWN])) + (", …" if len(bad) > SHOWN else "")
+    return f"{len(bad)} of {len(row)} cells generated together never arrive: number {shown} (counted from 0)"
 
 
 @torch.no_grad()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from evenkeel_recipes.kit.refusal import Refused
-from evenkeel_recipes.virtual_cell.conditions import Wanted, parse_holdouts
+from evenkeel_recipes.virtual_cell.conditions import Treatment, Wanted, parse_holdouts
 from evenkeel_recipes.virtual_cell.config import PRESETS
 from evenkeel_recipes.virtual_cell.data import Rows, Study
 
@@ -68,7 +68,7 @@ def split_study(study: Study, wanted: Sequence[Wanted], at_random: bool, seed: i
     left = rng.permutation(np.flatnonzero(~away))
     n_validation = int(VALIDATION_SHARE * len(left))
     split = Split(np.sort(left[n_validation:]), np.sort(left[:n_validation]), controls, _with_kinds(study, held, left))
-    _refuse_unusable(study, split)
+    _refuse_unjudgeable(study, split)
     return split
 
 
@@ -149,26 +149,37 @@ def _half_of_controls(study: Study, rng: np.random.Generator) -> Rows:
 
 
 def _with_kinds(study: Study, held: Sequence[HeldOut], left: Rows) -> tuple[HeldOut, ...]:
-    trained = trained_perturbations(study, left)
-    anywhere = set(np.unique(study.treatment[left]).tolist())
-    alone = {study.treatments[row].singles[0] for row in anywhere if len(study.treatments[row].singles) == 1}
-
-    def kind(one: HeldOut) -> str:
-        singles = study.treatments[one.treatment].singles
-        if one.treatment in anywhere:
-            return "leave_context"
-        if len(singles) > 1:
-            return f"combo_seen{sum(single in alone for single in singles)}"
-        is_known = bool(trained[study.codes[one.treatment] != 0].all())
-        return "single_in_combinations" if is_known else "unseen_single"
-
-    return tuple(replace(one, kind=one.kind or kind(one)) for one in held)
+    learnt = {study.treatments[row] for row in np.unique(study.treatment[left])}
+    return tuple(replace(one, kind=one.kind or kind_of(study.treatments[one.treatment], learnt)) for one in held)
 
 
-def _refuse_unusable(study: Study, split: Split) -> None:
+def kind_of(treatment: Treatment, learnt: Collection[Treatment]) -> str:
+    """Which kind of question a treatment is in a type that it was not trained on in, to who learnt from these."""
+    if treatment in learnt:
+        return "leave_context"
+    if len(treatment.singles) > 1:
+        alone = {known.singles[0] for known in learnt if len(known.singles) == 1}
+        return f"combo_seen{sum(single in alone for single in treatment.singles)}"
+    parts = {single for known in learnt for single in known.singles}
+    return "single_in_combinations" if parts.issuperset(treatment.singles) else "unseen_single"
+
+
+def refuse_untrainable(study: Study, split: Split) -> None:
+    """Refuse a split of which nothing can be learnt.
+
+    Raises:
+        Refused: no cell, or no perturbed cell, is left to train on.
+    """
+    if not len(split.train):
+        raise Refused("no cell is left to train on; hold out fewer treatments")
+    if not (study.treatment[split.train] != study.control).any():
+        raise Refused("all perturbed cells are held out; nothing is left to learn an effect from")
+
+
+def _refuse_unjudgeable(study: Study, split: Split) -> None:
     words = study.vocabulary
     for held in split.held_out:
-        name = f"{words.name(study.treatments[held.treatment])}@{words.cell_types[held.cell_type]}"
+        name = study.condition(held.treatment, held.cell_type)
         controls = split.controls[study.cell_type[split.controls] == held.cell_type]
         if len(held.cells) < LEAST_CELLS:
             raise Refused(
@@ -184,10 +195,6 @@ def _refuse_unusable(study: Study, split: Split) -> None:
             f"no treatment has cells enough for {LEAST_CELLS} of a type to be held out at random, a quarter of them; "
             "name some with --holdout, or leave whole ones out by a preset of --split"
         )
-    if not len(split.train):
-        raise Refused("no cell is left to train on; hold out fewer treatments")
-    if not (study.treatment[split.train] != study.control).any():
-        raise Refused("all perturbed cells are held out; nothing is left to learn an effect from")
 
 
 def _names(study: Study) -> str:

@@ -48,8 +48,8 @@ def test_a_vae_that_is_no_better_than_marginals_ends_with_5_where_skill_is_requi
     assert commands.call([*options, "--require-skill"]) == NO_SKILL
 
 
-def test_one_cell_of_each_condition_is_refused(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """At random nothing can be held out; held out by name, there are too few to judge by."""
+def test_too_few_cells_are_refused(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of each condition, at random or by name, to judge by; none that is perturbed to train on."""
     data = anndata.read_h5ad(file)
     first = ~data.obs[["perturbation", "cell_type"]].duplicated().to_numpy()
     data[first | (data.obs.perturbation == "control").to_numpy()].write_h5ad(tmp_path / "one.h5ad")
@@ -58,6 +58,10 @@ def test_one_cell_of_each_condition_is_refused(file: Path, tmp_path: Path, capsy
     assert "no treatment has cells enough for 4 of a type to be held out at random" in capsys.readouterr().err
     assert commands.call([*options, "--holdout", "P1@T1"]) == REFUSED
     assert "P1@T1 has 1 cells; at least 4 are needed to judge by" in capsys.readouterr().err
+    everything = ",".join(sorted(set(data.obs.perturbation) - {"control"}))
+    whole = ["run", "--data", str(file), "--out", str(tmp_path / "out"), "--holdout", everything]
+    assert commands.call(whole) == REFUSED
+    assert "all perturbed cells are held out" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from evenkeel_recipes.kit.refusal import Refused
 from evenkeel_recipes.virtual_cell.data import Study
-from evenkeel_recipes.virtual_cell.split import Split, split_study, wanted_of
+from evenkeel_recipes.virtual_cell.split import Split, refuse_untrainable, split_study, wanted_of
 
 
 def splitted(study: Study, *holdout: str, split: str | None = None) -> Split:
@@ -66,13 +66,14 @@ def test_a_file_of_holdouts(study: Study, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_judged_is_refused(study: Study) -> None:
-    """Too few cells, no such treatment, nothing left, no such split."""
+    """Too few cells, no such treatment, no such split; nothing left, where it is to be trained by."""
     thin = study.take(np.concatenate([np.flatnonzero(study.treatment != 1), study.cells_of(1, 0)[:1]]))
     with pytest.raises(Refused, match=r"P1@T1 has 1 cells; at least 4 are needed"):
         splitted(thin, thin.vocabulary.name(thin.treatments[1]))
     with pytest.raises(Refused, match=r"--holdout P1.P6: no cell has it; there are control"):
         splitted(study, "P1+P6")
+    everything = splitted(study, *(study.vocabulary.name(t) for t in study.treatments if t.singles))
     with pytest.raises(Refused, match="all perturbed cells are held out"):
-        splitted(study, *(study.vocabulary.name(t) for t in study.treatments if t.singles))
+        refuse_untrainable(study, everything)
     with pytest.raises(Refused, match="no such file, and none of combo_seen2"):
         splitted(study, split="nothing")
