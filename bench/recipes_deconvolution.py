@@ -97,7 +97,7 @@ def speed() -> None:
     rates = []
     for _ in range(5):
         began, seen = time.perf_counter(), 0
-        for batch in training_loader(pairs, config.batch_size, 0, 0, 1):
+        for batch in training_loader(pairs, len(pairs), config.batch_size, 0, 0, 1):
             terms = training.terms(batch)
             loss = terms.recon + 0.1 * terms.kl + terms.proto + terms.prop + 0.5 * terms.bulk_recon
             loss.backward()
@@ -202,7 +202,7 @@ def run(out: Path, cells: Reference, seed: int, n_cells: int) -> None:
 
 def judged(out: Path, study: Study, cells: Reference) -> Found:
     """The kept model on one study, beside the baselines."""
-    kept = read_kept(out / "model.json", healthy())
+    kept = read_kept(out / "model.json")
     place = {gene: position for position, gene in enumerate(kept.genes)}
     there = [gene for gene in study.genes if cells.genes[gene] in place]
     genes = np.array([place[cells.genes[gene]] for gene in there])

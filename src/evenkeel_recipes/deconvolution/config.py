@@ -8,6 +8,10 @@ from pathlib import Path
 from evenkeel_recipes.kit.options import option, required
 
 ASSUMED = ("linear", "log1p", "log2p1")
+HEADS = ("anchored", "free")
+RECONSTRUCTIONS = ("deviance", "nb", "mse_log1p")
+SCHEDULES = ("constant", "cosine", "plateau")
+PRESETS = ("default", "late")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +67,31 @@ class RunConfig(DataConfig):
     assume: str = option("linear", "What the bulk values are.", choices=ASSUMED)
     latent_dim: int = option(32, "Width of the latent space of the VAE.", least=1)
     hidden_dim: int = option(128, "Width of the hidden layers.", least=1)
+    n_hidden: int = option(1, "Hidden layers of encoder, decoder and networks each.", least=1)
+    logvar_bound: float = option(10.0, "The log-variance of a cell stays within ± this.", above=0, below=88)
+    head: str = option("anchored", "Networks start from the likelihoods, or read expression alone.", choices=HEADS)
     dropout: float = option(0.2, "Dropout of the deconvolution network.", least=0, below=1)
     members: int = option(3, "Networks whose estimates are averaged.", least=1)
     learning_rate: float = option(1e-3, "Step size of AdamW.", "--lr", above=0)
     weight_decay: float = option(1e-2, "Weight decay of AdamW.", least=0)
+    schedule: str = option(
+        "cosine",
+        "Step size: as given, to 0 along a cosine, or halved when training stalls.",
+        choices=SCHEDULES,
+    )
+    ema: float = option(0.0, "Decay of averaged weights, which are then judged and kept; 0: none.", least=0, below=1)
     batch_size: int = option(256, "Pairs (a cell, a bulk sample) in an update, over all devices.", "--bs", least=1)
-    max_epochs: int = option(100, "Passes over the pseudo-bulk samples at most.", least=1)
+    max_epochs: int = option(100, "Epochs at most.", least=1)
+    epoch_len: str = option("bulk", "An epoch: all bulk samples (bulk), the longer of both streams (max), or N pairs.")
     patience: int = option(20, "Epochs without a better validation before training ends.", least=1)
-    lambda_kl: float = option(0.1, "Weight of the VAE's divergence.", least=0)
-    lambda_proto: float = option(1.0, "Weight of the prototype term.", least=0)
-    lambda_bulk: float = option(1.0, "Weight of all bulk terms.", least=0)
-    lambda_bulk_recon: float = option(0.5, "Weight of the bulk's reconstruction among them.", least=0)
+    preset: str = option("default", "Loss of the proportions, and the weights that are not given.", choices=PRESETS)
+    lambda_kl: float | None = option(None, "Weight of the VAE's divergence: 0.1, late 0.01.", least=0)
+    lambda_proto: float | None = option(None, "Weight of the prototype term: 1, late 0.1.", least=0)
+    lambda_bulk: float | None = option(None, "Weight of all bulk terms: 1, late 10.", least=0)
+    lambda_bulk_recon: float | None = option(
+        None, "Weight of the bulk's reconstruction among them: 0.5, late 5.", least=0
+    )
+    recon: str = option("deviance", "What a reconstructed bulk sample is judged by.", choices=RECONSTRUCTIONS)
     kl_warmup: int = option(10, "Epochs over which the divergence reaches its weight.", least=1)
     clip_norm: float = option(1.0, "Norm of the gradient above which it is scaled down.", above=0)
     precision: str = option("32-true", "Format of the arithmetic.", choices=("32-true", "bf16-mixed"))
@@ -84,6 +102,11 @@ class RunConfig(DataConfig):
     experiment_name: str = option("deconvolution", "Name under the TensorBoard directory.")
     yes: bool = option(False, "Do not ask before a full run.", "-y")
     require_skill: bool = option(False, "End with status 5 unless the model beats every baseline.")
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Widths of the hidden layers."""
+        return (self.hidden_dim,) * self.n_hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +174,9 @@ class PredictConfig:
     out: Path = option(Path("proportions.csv"), "File to write.")
     truth: Path | None = option(None, "Measured proportions (.csv: samples x types), to score against.")
     assume: str = option("linear", "What the bulk values are.", choices=ASSUMED)
+    cell_size: str = option(
+        "reference", "mRNA of a cell by type: the reference's, alike (ones), or a FILE.csv with type,counts."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def doctor(config: DoctorConfig) -> int:
     data = used.data_dir or run / "data"
     checks = [
         *refusals_too("options", before(run)),
-        *of_parts(planted(healthy(), used.fault, FAULTS)),
+        *of_parts(planted(healthy(used), used.fault, FAULTS)),
         *shortened("samples", refusals_too("samples", of_directory(data))),
         *refusals_too("training", during(run)),
         *refusals_too("result", after(run, data)),
@@ -81,7 +81,7 @@ def after(run: Path, data: Path) -> Iterator[Check]:
     if not _is_of_this_run(run / "model.json", run):
         yield later("result", "no model.json yet")
         return
-    kept = read_kept(run / "model.json", healthy())
+    kept = read_kept(run / "model.json")
     yield checked("model is finite and whole", "")
     content = read_json(data / "simulation_summary.json")["counts_of_a_cell"]
     yield checked("mRNA content counts", _unused(content, kept))

@@ -44,7 +44,7 @@ def examine(config: TestConfig) -> int:
     used = read_options(run).used
     for line in banner(used.fault, FAULTS):
         click.echo(line)
-    science = planted(healthy(), used.fault, FAULTS)
+    science = planted(healthy(used), used.fault, FAULTS)
     parts = science.parts(read_cells_of(used, click.echo), used.seed)
     prepared = read(data_of(replace(used, out=run)), parts, science)
     signature = known_signature(parts.train, science)

@@ -10,13 +10,12 @@ import torch
 from evenkeel_recipes.deconvolution.config import ExportConfig
 from evenkeel_recipes.deconvolution.keep import read_kept
 from evenkeel_recipes.deconvolution.report import write_signature
-from evenkeel_recipes.deconvolution.science import healthy
 from evenkeel_recipes.kit.refusal import DONE
 
 
 def export_signature(config: ExportConfig) -> int:
     """Write counts per million, a row a gene, under a row with the relative mRNA content of a cell of each type."""
-    kept = read_kept(config.model / "model.json", healthy())
+    kept = read_kept(config.model / "model.json")
     signature = kept.estimator.signature
     if config.which == "learned":
         with torch.no_grad():

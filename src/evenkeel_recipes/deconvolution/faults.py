@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evenkeel_recipes.deconvolution import history
-from evenkeel_recipes.deconvolution.science import Science
+from evenkeel_recipes.deconvolution.science import Science, free
 from evenkeel_recipes.kit.faults import Fault
 
 
@@ -16,7 +16,7 @@ def _raw(science: Science) -> Science:
         bulk_view=history.raw_counts,
         bulk_target=history.as_stored,
         bulk_loss=history.raw_beside_logarithms,
-        networks=history.free_networks,
+        networks=free,
         validated=history.unchecked,
     )
 

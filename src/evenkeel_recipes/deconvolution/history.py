@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from evenkeel_recipes.deconvolution.config import RunConfig
 from evenkeel_recipes.deconvolution.data import Parts, Reference
 from evenkeel_recipes.deconvolution.mixtures import TARGET_SUM, Mixtures, Signature
-from evenkeel_recipes.deconvolution.model import FreeNetwork
 
 Array = NDArray[np.float64]
 
@@ -111,11 +110,6 @@ def all_cells_everywhere(reference: Reference, _: int) -> Parts:
 def nothing(logits: Tensor) -> Tensor:
     """A head that says the same whatever it sees, and learns nothing."""
     return 0 * logits.detach()
-
-
-def free_networks(n_genes: int, n_types: int, config: RunConfig) -> list[nn.Module]:
-    """The ancestor's network, which nothing anchors."""
-    return [FreeNetwork(n_genes, n_types, config.hidden_dim, config.dropout) for _ in range(2)]
 
 
 def unchecked(path: Path, view: NDArray[np.float32], fractions: Array, reference: Reference) -> None:

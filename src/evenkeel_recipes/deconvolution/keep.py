@@ -17,14 +17,13 @@ from evenkeel_recipes.deconvolution.faults import FAULTS
 from evenkeel_recipes.deconvolution.intervals import Calibration
 from evenkeel_recipes.deconvolution.mixtures import Signature
 from evenkeel_recipes.deconvolution.model import Autoencoder, Deconvolution
-from evenkeel_recipes.deconvolution.science import Science
+from evenkeel_recipes.deconvolution.science import Science, healthy
 from evenkeel_recipes.kit.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from evenkeel_recipes.kit.faults import planted
-from evenkeel_recipes.kit.options import as_mapping
+from evenkeel_recipes.kit.options import as_mapping, from_mapping
 from evenkeel_recipes.kit.refusal import Refused
 
 Array = NDArray[np.float64]
-SIZES = ("hidden_dim", "latent_dim", "dropout", "members")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def write_kept(path: Path, kept: Kept, config: RunConfig) -> None:
     write_checkpoint(path, Checkpoint(tensors, facts))
 
 
-def read_kept(path: Path, science: Science) -> Kept:
+def read_kept(path: Path) -> Kept:
     """Read it.
 
     Raises:
@@ -70,9 +69,8 @@ def read_kept(path: Path, science: Science) -> Kept:
     tensors = checkpoint.tensors
     arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith("model.")}
     signature = Signature(*_values(path, arrays, "signature", Signature))
-    config = RunConfig(**{name: facts["options"][name] for name in SIZES})
-    faults = _names(facts["options"]["fault"])
-    science = planted(science, faults, FAULTS)  # a model with a fault has other parts
+    config = from_mapping(RunConfig, facts["options"])
+    science = planted(healthy(config), config.fault, FAULTS)  # a model with a fault has other parts
     model = _empty(signature, config, science)
     weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     try:
@@ -81,7 +79,7 @@ def read_kept(path: Path, science: Science) -> Kept:
         raise Refused(f"{path} is of a model that this version does not build; train again: {error}") from error
     calibration = Calibration(*_values(path, arrays, "calibration", Calibration))
     estimator = Estimator(model.eval(), science.emitted, signature, facts["blend"], calibration)
-    return Kept(estimator, _names(facts["genes"]), _names(facts["types"]), faults)
+    return Kept(estimator, _names(facts["genes"]), _names(facts["types"]), config.fault)
 
 
 def _arrays(name: str, values: Signature | Calibration) -> dict[str, Array]:
@@ -100,10 +98,10 @@ def _values(path: Path, arrays: Mapping[str, Array], name: str, kind: type[Signa
 def _empty(signature: Signature, config: RunConfig, science: Science) -> Deconvolution:
     """A model of the right shape, to be filled."""
     n_types, n_genes = signature.composition.shape
-    nothing = torch.zeros(n_genes)
+    mean, scale = torch.zeros(2, n_genes)  # two: each is filled with its own
     composed = torch.from_numpy(signature.composition).float()
     return Deconvolution(
-        Autoencoder(nothing, nothing, config.hidden_dim, config.latent_dim, science.bounded),
+        Autoencoder(mean, scale, config.hidden, config.latent_dim, science.bounded),
         science.signature(composed, torch.from_numpy(signature.background).float()),
         science.networks(n_genes, n_types, config),
         torch.from_numpy(signature.content).float(),

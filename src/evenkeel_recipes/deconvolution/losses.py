@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,16 @@ def proportion(logits: Tensor, target: Tensor) -> Tensor:
     return ((ops.softmax(logits) - wanted).abs().sum(-1) + 0.1 * ops.kl_of_target(wanted, logits)).mean()
 
 
+def squared_proportion(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean of (p - softmax(logits))² + 0.1·KL(p ‖ softmax(logits)) over types, the mean over [..., B, K].
+
+    Of a square the slope fades where the prediction saturates; that of the divergence does not.
+    """
+    wanted = target.expand_as(logits)
+    squared = (ops.softmax(logits) - wanted).square().mean(-1)
+    return (squared + 0.1 * ops.kl_of_target(wanted, logits)).mean()
+
+
 def mixed(shares: Tensor, composition: Tensor) -> Tensor:
     """The composition [..., B, G] that shares of mRNA [..., B, K] of the types [K, G] come to: mixing is linear."""
     return shares @ composition
@@ -50,6 +62,27 @@ def bulk_deviance(expected: Tensor, observed: Tensor, negentropy: Tensor) -> Ten
     """
     matched: Tensor = torch.linalg.vecdot(observed, torch.log(expected))
     return (negentropy - matched).mean()
+
+
+def bulk_likelihood(expected: Tensor, observed: Tensor, depth: float, dispersion: float) -> Tensor:
+    """-log of the negative binomial probability of `depth` counts of each sample, summed over genes, in nats a count.
+
+    Unlike a deviance it is not 0 at the truth, but least.
+
+    Args:
+        expected: [..., B, G], above 0.
+        observed: [B, G], from 0 up.
+        depth: how many counts a sample is taken to have.
+        dispersion: φ of the variance m + φ·m².
+    """
+    inverse = torch.full((), -math.log(dispersion), dtype=expected.dtype, device=expected.device)
+    log_mean = torch.log(expected) + math.log(depth)
+    return -ops.negative_binomial_log_prob(depth * observed, log_mean, inverse).sum(-1).mean() / depth
+
+
+def bulk_logarithms(expected: Tensor, observed: Tensor) -> Tensor:
+    """Mean squared difference of log1p of counts per ten thousand; [..., B, G] and [B, G], rows sum to 1."""
+    return (log_view(expected) - log_view(observed)).square().mean()
 
 
 def shares_of(logits: Tensor, content: Tensor) -> Tensor:

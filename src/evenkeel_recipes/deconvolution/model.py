@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from evenkeel import ops
 
-LOG_VAR_BOUND = 10.0  # the variance of a posterior stays within exp(±10)
 FLOOR = 1e-4  # share of the background in each row of the signature: its logarithm has a slope everywhere
 SMOOTHING = 1e-2  # of an estimate, shared by all types, before its logarithm
 
@@ -43,15 +44,15 @@ class Autoencoder(nn.Module):
     """Cells [B, G] in log1p of counts per ten thousand, through D numbers and back. `bound` limits the log-variance."""
 
     def __init__(
-        self, mean: Tensor, scale: Tensor, hidden: int, latent: int, bounded: Callable[[Tensor], Tensor]
+        self, mean: Tensor, scale: Tensor, hidden: Sequence[int], latent: int, bounded: Callable[[Tensor], Tensor]
     ) -> None:
         super().__init__()
         self.bounded = bounded
         self.mean: Tensor
         self.scale: Tensor
         genes = len(mean)
-        self.encoder = nn.Sequential(nn.Linear(genes, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent))
-        self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, genes))
+        self.encoder = _layers([genes, *hidden, 2 * latent], _active)
+        self.decoder = _layers([latent, *reversed(hidden), genes], _active)
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
         _xavier(self)
@@ -106,13 +107,12 @@ class WeightedLikelihoods(nn.Module):
 class BulkNetwork(nn.Module):
     """Logits of cell fractions: the weighted likelihoods, and what training found to add to them; at first nothing."""
 
-    def __init__(self, n_estimates: int, n_types: int, hidden: int, dropout: float) -> None:
+    def __init__(self, n_estimates: int, n_types: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()
         self.anchor = WeightedLikelihoods(n_estimates)
-        first, last = nn.Linear(n_estimates * n_types + 1, hidden), nn.Linear(hidden, n_types)
-        self.residual = nn.Sequential(first, nn.ReLU(), nn.Dropout(dropout), last)
+        self.residual = _layers([n_estimates * n_types + 1, *hidden, n_types], partial(_dropped, dropout))
         _xavier(self.residual)
-        nn.init.zeros_(last.weight)
+        nn.init.zeros_(self.residual[-1].get_parameter("weight"))
 
     def forward(self, bulk: BulkInput) -> Tensor:
         """[B, K]."""
@@ -128,13 +128,11 @@ def centred(misfit: Tensor) -> Tensor:
 
 
 class FreeNetwork(nn.Module):
-    """The ancestor's network: logits [B, K] out of the expression alone, through one hidden layer."""
+    """The ancestor's network: logits [B, K] out of the expression alone."""
 
-    def __init__(self, n_genes: int, n_types: int, hidden: int, dropout: float) -> None:
+    def __init__(self, n_genes: int, n_types: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(n_genes, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, n_types)
-        )
+        self.layers = _layers([n_genes, *hidden, n_types], partial(_dropped, dropout))
         _xavier(self)
 
     def forward(self, bulk: BulkInput) -> Tensor:
@@ -166,6 +164,23 @@ class Deconvolution(nn.Module):
     def logits(self, bulk: BulkInput) -> Tensor:
         """[M, B, K], of each of the M networks."""
         return torch.stack([network(bulk) for network in self.networks])
+
+
+def _layers(widths: Sequence[int], between: Callable[[], Sequence[nn.Module]]) -> nn.Sequential:
+    """Linear layers from width to width, with new modules of `between` before each but the first."""
+    first, *others = pairwise(widths)
+    layers: list[nn.Module] = [nn.Linear(*first)]
+    for pair in others:
+        layers += [*between(), nn.Linear(*pair)]
+    return nn.Sequential(*layers)
+
+
+def _active() -> Sequence[nn.Module]:
+    return (nn.ReLU(),)
+
+
+def _dropped(share: float) -> Sequence[nn.Module]:
+    return nn.ReLU(), nn.Dropout(share)
 
 
 def _xavier(module: nn.Module) -> None:

@@ -45,6 +45,10 @@ class Split:
     totals: NDArray[np.float64]
     fractions: NDArray[np.float64]
 
+    def without_view(self) -> Split:
+        """Without what the network is given, which is nearly all of the memory: for when it has been trained."""
+        return replace(self, view=np.empty((len(self.view), 0), np.float32))
+
     def samples(self, target: Callable[[Tensor], Tensor]) -> Samples:
         """As the trainer wants them; `target` makes of the view what a mix is compared with."""
         return Samples.of(self.fitted, self.view, self.fractions, target)

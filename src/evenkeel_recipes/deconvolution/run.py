@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from evenkeel_recipes.deconvolution.bulk import read_bulk, read_truth
+from evenkeel_recipes.deconvolution.cell_size import content_of, recounted
 from evenkeel_recipes.deconvolution.cells import read_cells_of
 from evenkeel_recipes.deconvolution.config import PredictConfig, RunConfig
 from evenkeel_recipes.deconvolution.data import Parts, Reference
@@ -38,7 +40,7 @@ tell = rank_zero_only(click.echo)
 def run(asked: RunConfig) -> int:
     """Train, judge on cells nobody trained on, and estimate the bulk samples, where there are any."""
     began = time.monotonic()
-    science = planted(healthy(), asked.fault, FAULTS)
+    science = planted(healthy(asked), asked.fault, FAULTS)
     for line in banner(asked.fault, FAULTS):
         tell(line)
     given = quick(asked) if asked.quick_test else asked
@@ -53,6 +55,8 @@ def run(asked: RunConfig) -> int:
     prepared = prepare(parts, config, science)
     signature = known_signature(parts.train, science)
     trained = train(parts.train, signature, prepared, parts.validation, config, science)
+    prepared = replace(prepared, train=prepared.train.without_view())
+    gc.collect()  # a trainer and its module hold one another, and the samples
     model, whole = on_all_cells(reference, trained.epochs, config, science)
     if own_rank():
         return DONE  # one process judges and writes
@@ -88,7 +92,7 @@ def quick(config: RunConfig) -> RunConfig:
 def predict(config: PredictConfig) -> int:
     """Estimate proportions; beside a truth, score them."""
     began = time.monotonic()
-    kept = read_kept(config.model / "model.json", healthy())
+    kept = read_kept(config.model / "model.json")
     for line in banner(kept.faults, FAULTS):
         click.echo(line)
     bulk = read_bulk(config.bulk, kept.genes, config.assume)
@@ -98,7 +102,9 @@ def predict(config: PredictConfig) -> int:
     )
     if bulk.summed:
         click.echo(f"{len(bulk.summed)} genes stood there more than once and were summed: {', '.join(bulk.summed)}")
-    estimated = estimate(kept.estimator, bulk.counts, bulk.genes)
+    signature = kept.estimator.signature
+    content = content_of(config.cell_size, signature.content, kept.types)
+    estimated = recounted(estimate(kept.estimator, bulk.counts, bulk.genes), signature.content, content)
     config.out.parent.mkdir(parents=True, exist_ok=True)
     write_proportions(config.out, estimated, bulk.samples, kept.types)
     if estimated.strange.any():
@@ -111,7 +117,7 @@ def predict(config: PredictConfig) -> int:
     truth = read_truth(config.truth, bulk.samples, kept.types)
     if truth.left_out:
         click.echo(f"types that the reference lacks, left out of the truth: {', '.join(truth.left_out)}")
-    simple = baselines(composition(bulk.counts), restricted(kept.estimator.signature, bulk.genes), None)
+    simple = baselines(composition(bulk.counts), restricted(replace(signature, content=content), bulk.genes), None)
     result = outcome(estimated, simple, truth.fractions, time.monotonic() - began, 0, {"genes": len(bulk.genes)})
     write_metrics(config.out.with_suffix(".metrics.json"), result)
     for line in score_lines(result):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,36 @@ from evenkeel import ops
 from evenkeel_recipes.deconvolution import losses
 from evenkeel_recipes.deconvolution.config import RunConfig
 from evenkeel_recipes.deconvolution.data import Parts, Reference, three_parts
-from evenkeel_recipes.deconvolution.likelihood import BELIEFS
+from evenkeel_recipes.deconvolution.likelihood import BELIEFS, DEPTH
 from evenkeel_recipes.deconvolution.mixtures import Mixtures, Signature, composition, network_input
-from evenkeel_recipes.deconvolution.model import LOG_VAR_BOUND, BulkNetwork, SignatureTable, WeightedLikelihoods
+from evenkeel_recipes.deconvolution.model import BulkNetwork, FreeNetwork, SignatureTable, WeightedLikelihoods
+from evenkeel_recipes.deconvolution.schedules import SCHEDULES, Schedule
+from evenkeel_recipes.deconvolution.streams import EpochLength, epoch_length
 from evenkeel_recipes.deconvolution.validate import validate
 
 Array = NDArray[np.float64]
+DEFAULT = RunConfig()
+Networks = Callable[[int, int, RunConfig], list[nn.Module]]
+Proportion = Callable[[Tensor, Tensor], Tensor]
+BulkLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the terms of the loss count beside the reconstruction of cells, which counts once."""
+
+    kl: float
+    proto: float
+    bulk: float
+    bulk_recon: float
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A loss of the proportions, and the weights that go with it."""
+
+    proportion: Proportion
+    weights: Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +66,10 @@ class Science:
         networks: the modules that make logits of a bulk sample.
         emitted: what becomes of their logits.
         proportion: the loss of logits beside the truth.
+        weights: of the terms of the loss.
         bulk_loss: the loss of shares of mRNA and a signature beside the composition of a bulk sample.
+        epoch: pairs in an epoch, of bulk samples and cells.
+        schedule: how the step size changes over so many updates.
         stored: what happens to the files of the samples after they have been written.
         validated: refuses samples that cannot be trained on.
         watched: whether anybody stops the run at a bad number.
@@ -57,17 +85,21 @@ class Science:
     bounded: Callable[[Tensor], Tensor]
     signature: Callable[[Tensor, Tensor], nn.Module]
     log_view: Callable[[Tensor], Tensor]
-    networks: Callable[[int, int, RunConfig], list[nn.Module]]
+    networks: Networks
     emitted: Callable[[Tensor], Tensor]
-    proportion: Callable[[Tensor, Tensor], Tensor]
-    bulk_loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    proportion: Proportion
+    weights: Weights
+    bulk_loss: BulkLoss
+    epoch: EpochLength
+    schedule: Schedule
     stored: Callable[[Path], None]
     validated: Callable[[Path, NDArray[np.float32], Array, Reference], None]
     watched: bool
 
 
-def healthy() -> Science:
-    """The recipe as it should be."""
+def healthy(config: RunConfig = DEFAULT) -> Science:
+    """The recipe as it should be, with the parts that the options ask for."""
+    preset = PRESETS[config.preset]
     return Science(
         configured=as_given,
         parts=three_parts,
@@ -76,13 +108,16 @@ def healthy() -> Science:
         bulk_view=log_per_ten_thousand,
         bulk_target=composition_of_view,
         cell_view=torch.log1p,
-        bounded=smoothly_bounded,
+        bounded=partial(ops.bounded_log_var, bound=config.logvar_bound),
         signature=SignatureTable,
         log_view=losses.log_view,
-        networks=anchored,
+        networks=HEADS[config.head],
         emitted=as_emitted,
-        proportion=losses.proportion,
-        bulk_loss=deviance_of_the_mix,
+        proportion=preset.proportion,
+        weights=weights_of(config, preset.weights),
+        bulk_loss=RECONSTRUCTIONS[config.recon],
+        epoch=epoch_length(config.epoch_len),
+        schedule=SCHEDULES[config.schedule],
         stored=left_alone,
         validated=validate,
         watched=True,
@@ -115,16 +150,16 @@ def composition_of_view(view: Tensor) -> Tensor:
     return linear / linear.sum(-1, keepdim=True)
 
 
-def smoothly_bounded(raw: Tensor) -> Tensor:
-    """Within ±10, with a slope everywhere."""
-    return ops.bounded_log_var(raw, LOG_VAR_BOUND)
-
-
 def anchored(n_genes: int, n_types: int, config: RunConfig) -> list[nn.Module]:  # noqa: ARG001  one signature for all
     """The weighted likelihoods, and networks that start from them."""
     n_estimates = len(BELIEFS)
-    members = [BulkNetwork(n_estimates, n_types, config.hidden_dim, config.dropout) for _ in range(config.members)]
+    members = [BulkNetwork(n_estimates, n_types, config.hidden, config.dropout) for _ in range(config.members)]
     return [WeightedLikelihoods(n_estimates), *members]
+
+
+def free(n_genes: int, n_types: int, config: RunConfig) -> list[nn.Module]:
+    """Networks that nothing anchors; one more stands in the place of the likelihoods, so that none has a say."""
+    return [FreeNetwork(n_genes, n_types, config.hidden, config.dropout) for _ in range(1 + config.members)]
 
 
 def as_emitted(logits: Tensor) -> Tensor:
@@ -137,5 +172,37 @@ def deviance_of_the_mix(shares: Tensor, signature: Tensor, bulk: Tensor, negentr
     return losses.bulk_deviance(losses.mixed(shares, signature), bulk, negentropy)
 
 
+def counts_of_the_mix(shares: Tensor, signature: Tensor, bulk: Tensor, _: Tensor) -> Tensor:
+    """Mix in linear space, compare counts, as deep and as dispersed as the last of the likelihoods takes them."""
+    return losses.bulk_likelihood(losses.mixed(shares, signature), bulk, DEPTH, BELIEFS[-1].dispersion)
+
+
+def logarithms_of_the_mix(shares: Tensor, signature: Tensor, bulk: Tensor, _: Tensor) -> Tensor:
+    """Mix in linear space, compare logarithms of the mix and of the sample."""
+    return losses.bulk_logarithms(losses.mixed(shares, signature), bulk)
+
+
+def weights_of(config: RunConfig, preset: Weights) -> Weights:
+    """Those that were given, and of the preset where none was."""
+    return Weights(
+        kl=preset.kl if config.lambda_kl is None else config.lambda_kl,
+        proto=preset.proto if config.lambda_proto is None else config.lambda_proto,
+        bulk=preset.bulk if config.lambda_bulk is None else config.lambda_bulk,
+        bulk_recon=preset.bulk_recon if config.lambda_bulk_recon is None else config.lambda_bulk_recon,
+    )
+
+
 def left_alone(directory: Path) -> None:
     """Files stay as they were written."""
+
+
+HEADS: Mapping[str, Networks] = {"anchored": anchored, "free": free}
+RECONSTRUCTIONS: Mapping[str, BulkLoss] = {
+    "deviance": deviance_of_the_mix,
+    "nb": counts_of_the_mix,
+    "mse_log1p": logarithms_of_the_mix,
+}
+PRESETS: Mapping[str, Preset] = {
+    "default": Preset(losses.proportion, Weights(kl=0.1, proto=1.0, bulk=1.0, bulk_recon=0.5)),
+    "late": Preset(losses.squared_proportion, Weights(kl=0.01, proto=0.1, bulk=10.0, bulk_recon=5.0)),
+}

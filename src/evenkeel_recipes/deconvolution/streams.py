@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -108,6 +109,26 @@ class Cells:
         return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
 
 
+EpochLength = Callable[[int, int], int]
+LENGTHS: Mapping[str, EpochLength] = {"bulk": lambda n_samples, _: n_samples, "max": max}
+
+
+def epoch_length(asked: str) -> EpochLength:
+    """Of numbers of bulk samples and cells, the number of pairs in an epoch.
+
+    Args:
+        asked: "bulk", "max" (of both), or a whole number above 0.
+
+    Raises:
+        click.UsageError: it is none of these.
+    """
+    if asked in LENGTHS:
+        return LENGTHS[asked]
+    if not asked.isdecimal() or int(asked) == 0:
+        raise click.UsageError(f"--epoch-len is {asked!r}; allowed are {', '.join(LENGTHS)} or a number from 1 up")
+    return lambda n_samples, n_cells: int(asked)  # noqa: ARG005  one signature for all
+
+
 class Pairs(Dataset[Batch]):
     """Item (i, j): the bulk sample i beside the cell j."""
 
@@ -138,11 +159,12 @@ class Pairs(Dataset[Batch]):
 class PairSampler(Sampler[Any]):  # pairs of positions; torch knows samplers of single ones only
     """Both streams in an order of their own, drawn anew each epoch from seed and epoch, so that a run can be resumed.
 
-    An epoch sees each bulk sample once; the cells go round as often as that takes. Ranks take turns.
+    An epoch has `n_pairs`; what is shorter than that goes round as often as it takes. Ranks take turns.
     """
 
-    def __init__(self, n_samples: int, n_cells: int, seed: int, rank: int, world: int) -> None:
+    def __init__(self, n_samples: int, n_cells: int, n_pairs: int, seed: int, rank: int, world: int) -> None:
         self._sizes = (n_samples, n_cells)
+        self._n_pairs = n_pairs
         self._seed = seed
         self._rank, self._world = rank, world
         self._epoch = 0
@@ -152,15 +174,12 @@ class PairSampler(Sampler[Any]):  # pairs of positions; torch knows samplers of 
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._sizes[0] // self._world
+        return self._n_pairs // self._world
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Pairs of positions."""
-        n_samples, n_cells = self._sizes
         rng = np.random.default_rng((self._seed, self._epoch))
-        samples = rng.permutation(n_samples)
-        rounds = -(-n_samples // n_cells)
-        cells = np.concatenate([rng.permutation(n_cells) for _ in range(rounds)])[:n_samples]
+        samples, cells = (_in_rounds(rng, size, self._n_pairs) for size in self._sizes)
         whole = len(self) * self._world
         yield from zip(
             samples[self._rank : whole : self._world].tolist(),
@@ -169,10 +188,15 @@ class PairSampler(Sampler[Any]):  # pairs of positions; torch knows samplers of 
         )
 
 
-def training_loader(pairs: Pairs, batch_size: int, seed: int, rank: int, world: int) -> DataLoader[Batch]:
-    """Batches of `batch_size` over all ranks; what does not fill a batch at the end of an epoch is left to the next."""
-    sampler = PairSampler(len(pairs), len(pairs.cells), seed, rank, world)
-    batches = BatchSampler(sampler, min(batch_size, len(pairs)) // world, drop_last=True)
+def _in_rounds(rng: np.random.Generator, size: int, length: int) -> NDArray[np.int64]:
+    rounds = -(-length // size)
+    return np.concatenate([rng.permutation(size) for _ in range(rounds)])[:length]
+
+
+def training_loader(pairs: Pairs, n_pairs: int, batch_size: int, seed: int, rank: int, world: int) -> DataLoader[Batch]:
+    """Batches of `batch_size` over all ranks, `n_pairs` an epoch; what does not fill a batch at its end is left out."""
+    sampler = PairSampler(len(pairs), len(pairs.cells), n_pairs, seed, rank, world)
+    batches = BatchSampler(sampler, min(batch_size, n_pairs) // world, drop_last=True)
     # A generator of its own: making an iterator draws a number, which noise and dropout must not notice.
     return DataLoader(pairs, batch_sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
 

@@ -10,15 +10,16 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from lightning.pytorch.utilities.types import OptimizerConfig, OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from evenkeel.integrations.lightning import EvenkeelCallback
 from evenkeel.metrics import Errors, Paired, reduced
 from evenkeel_recipes.deconvolution import losses
+from evenkeel_recipes.deconvolution.averaging import Averaging
 from evenkeel_recipes.deconvolution.checkpoints import FiniteCheckpoint
 from evenkeel_recipes.deconvolution.config import RunConfig
 from evenkeel_recipes.deconvolution.data import Reference
@@ -49,7 +50,7 @@ def build(reference: Reference, signature: Signature, config: RunConfig, science
     background = torch.from_numpy(signature.background).float()
     n_types, n_genes = composed.shape
     return Deconvolution(
-        Autoencoder(mean, deviation, config.hidden_dim, config.latent_dim, science.bounded),
+        Autoencoder(mean, deviation, config.hidden, config.latent_dim, science.bounded),
         science.signature(composed, background),
         science.networks(n_genes, n_types, config),
         torch.from_numpy(signature.content).float(),
@@ -64,6 +65,7 @@ class Training(LightningModule):
         self.model = model
         self.config, self.science = config, science
         self.steps = steps
+        self.seen: list[Tensor] = []  # losses of the proportions in this epoch
         self.agreement = Paired.empty(len(model.content))
         self.errors = Errors.empty(len(model.content))
 
@@ -85,20 +87,22 @@ class Training(LightningModule):
 
     def total(self, terms: Terms) -> Tensor:
         """The weighted sum; the divergence grows to its weight over the first epochs."""
-        config = self.config
-        warmth = min(1.0, (self.current_epoch + 1) / config.kl_warmup)
-        bulk = terms.prop + config.lambda_bulk_recon * terms.bulk_recon
-        cells = terms.recon + config.lambda_kl * warmth * terms.kl + config.lambda_proto * terms.proto
-        return cells + config.lambda_bulk * bulk
+        weights = self.science.weights
+        warmth = min(1.0, (self.current_epoch + 1) / self.config.kl_warmup)
+        bulk = terms.prop + weights.bulk_recon * terms.bulk_recon
+        cells = terms.recon + weights.kl * warmth * terms.kl + weights.proto * terms.proto
+        return cells + weights.bulk * bulk
 
     def on_train_epoch_start(self) -> None:
         """Noise and dropout depend on seed, epoch and rank alone, so that a resumed run draws what it would have."""
         torch.manual_seed(self.config.seed + 1000 * self.current_epoch + self.global_rank)
+        self.seen.clear()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch."""
         terms = self.terms(batch)
         loss = self.total(terms)
+        self.seen.append(terms.prop.detach())
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
         self.log_dict(tagged(terms), on_step=False, on_epoch=True, batch_size=len(batch.labels))
         return loss
@@ -121,15 +125,19 @@ class Training(LightningModule):
         ccc = reduced(self.agreement).pooled().concordance()[0].value
         self.log_dict({BEST: mae, "val_metrics/prop_ccc": ccc}, rank_zero_only=False)
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW, with a step size that falls to 0 over the run along a cosine."""
-        optimizer = AdamW(
-            self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": CosineAnnealingLR(optimizer, self.steps), "interval": "step"},
-        }
+    def configure_optimizers(self) -> OptimizerConfig | OptimizerLRSchedulerConfig:
+        """AdamW, and how its step size changes."""
+        config = self.config
+        alone = config.precision == "32-true"  # with others Lightning clips gradients of no fused optimizer
+        optimizer = AdamW(self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=alone)
+        return self.science.schedule(optimizer, self.steps)
+
+    def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: object) -> None:  # noqa: ARG002  Lightning's own
+        """A plateau is one of the proportions' loss in training: the run on all cells has no validation."""
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(float(self.trainer.strategy.reduce(torch.stack(self.seen).mean(), reduce_op="mean")))
+        else:
+            scheduler.step()
 
 
 def bulk_input(batch: Batch) -> BulkInput:
@@ -206,9 +214,10 @@ def _fit(
 ) -> Training:
     torch.manual_seed(config.seed)
     pairs = Pairs(split.samples(science.bulk_target), Cells(reference))
-    steps = config.max_epochs * (len(pairs) // min(config.batch_size, len(pairs)))
+    n_pairs = science.epoch(len(pairs), len(pairs.cells))
+    steps = config.max_epochs * (n_pairs // min(config.batch_size, n_pairs))
     training = Training(build(reference, signature, config, science), config, science, steps)
-    loader = training_loader(pairs, config.batch_size, config.seed, trainer.global_rank, trainer.world_size)
+    loader = training_loader(pairs, n_pairs, config.batch_size, config.seed, trainer.global_rank, trainer.world_size)
     last = directory / "last.ckpt"
     resumed = last if config.resume and last.is_file() else None
     trainer.fit(training, loader, validating, ckpt_path=resumed, weights_only=True)
@@ -218,6 +227,7 @@ def _fit(
 
 def _trainer(config: RunConfig, science: Science, epochs: int, name: str, callbacks: list[Callback]) -> Trainer:
     guard: list[Callback] = [EvenkeelCallback(out=config.out / "evenkeel" / name)] if science.watched else []
+    averaging: list[Callback] = [Averaging(config.ema)] if config.ema else []
     logs = config.out / "logs"
     return Trainer(
         accelerator="cpu" if config.cpu else "auto",
@@ -226,7 +236,7 @@ def _trainer(config: RunConfig, science: Science, epochs: int, name: str, callba
         precision=config.precision,  # type: ignore[arg-type]  # one of the choices of the option
         max_epochs=epochs,
         gradient_clip_val=config.clip_norm,
-        callbacks=[*callbacks, Progress(BEST), *guard],
+        callbacks=[*averaging, *callbacks, Progress(BEST), *guard],
         logger=[TensorBoardLogger(logs, name), CSVLogger(logs, f"{name}-csv", flush_logs_every_n_steps=1)],
         enable_progress_bar=False,
         enable_model_summary=False,

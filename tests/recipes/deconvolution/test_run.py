@@ -8,16 +8,19 @@ import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor
 
 from evenkeel_recipes.deconvolution.command import commands
 from evenkeel_recipes.deconvolution.config import RunConfig
-from evenkeel_recipes.deconvolution.data import three_parts
+from evenkeel_recipes.deconvolution.data import Parts, three_parts
 from evenkeel_recipes.deconvolution.estimate import restricted
+from evenkeel_recipes.deconvolution.keep import read_kept
 from evenkeel_recipes.deconvolution.likelihood import BELIEFS
 from evenkeel_recipes.deconvolution.mixtures import mix, signature_of
 from evenkeel_recipes.deconvolution.model import BulkInput
@@ -33,26 +36,112 @@ SMALL = RunConfig(
 
 
 def trained(config: RunConfig) -> tuple[Trained, Prepared]:
-    science = healthy()
+    science = healthy(config)
     parts = three_parts(draw_cells(make_world(0, n_genes=300), 400, 0), 0)
     prepared = simulate(parts, config, science)
     signature = known_signature(parts.train, science)
     return train(parts.train, signature, prepared, parts.validation, config, science), prepared
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:
-    whole, _ = trained(replace(SMALL, out=tmp_path / "whole"))
+@pytest.mark.parametrize("asked", [SMALL, replace(SMALL, ema=0.9, schedule="plateau", epoch_len="100")])
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(asked: RunConfig, tmp_path: Path) -> None:
+    whole, _ = trained(replace(asked, out=tmp_path / "whole"))
     last = torch.load(tmp_path / "whole/checkpoints/last.ckpt", weights_only=True)
     interrupted = tmp_path / "parts/checkpoints"
     interrupted.mkdir(parents=True)
     after_two = next((tmp_path / "whole/checkpoints").glob("*epoch=01*.ckpt"))
     (interrupted / "last.ckpt").write_bytes(after_two.read_bytes())
-    trained(replace(SMALL, out=tmp_path / "parts", resume=True))
+    trained(replace(asked, out=tmp_path / "parts", resume=True))
     again = torch.load(interrupted / "last.ckpt", weights_only=True)
     assert again["epoch"] == last["epoch"] == 3
     for name, tensor in last["state_dict"].items():
         assert torch.equal(tensor, again["state_dict"][name]), name
+    assert again["lr_schedulers"] == last["lr_schedulers"]
     assert whole.epochs <= 4
+
+
+FEW = replace(SMALL, n_train=128, max_epochs=2)
+
+
+@pytest.fixture(scope="module")
+def studied() -> tuple[Parts, Prepared]:
+    """Fewer samples than cells, to train on with other options again and again."""
+    parts = three_parts(draw_cells(make_world(0, n_genes=300), 400, 0), 0)
+    return parts, simulate(parts, FEW, healthy())
+
+
+def after_two_epochs(config: RunConfig, studied: tuple[Parts, Prepared]) -> tuple[dict[str, Tensor], int]:
+    """The weights that are kept, and the number of updates."""
+    parts, prepared = studied
+    science = healthy(config)
+    train(parts.train, known_signature(parts.train, science), prepared, parts.validation, config, science)
+    last = torch.load(config.out / "checkpoints/last.ckpt", weights_only=True)
+    return last["state_dict"], last["global_step"]
+
+
+@pytest.fixture(scope="module")
+def usual(studied: tuple[Parts, Prepared], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], int]:
+    return after_two_epochs(replace(FEW, out=tmp_path_factory.mktemp("usual")), studied)
+
+
+@pytest.mark.parametrize(
+    ("asked", "updates"),
+    [
+        (replace(FEW, head="free"), 4),
+        (replace(FEW, recon="nb"), 4),
+        (replace(FEW, recon="mse_log1p"), 4),
+        (replace(FEW, schedule="constant"), 4),
+        (replace(FEW, schedule="plateau"), 4),
+        (replace(FEW, ema=0.5), 4),
+        (replace(FEW, n_hidden=2), 4),
+        (replace(FEW, logvar_bound=0.1), 4),
+        (replace(FEW, epoch_len="130"), 4),
+        (replace(FEW, epoch_len="320"), 10),
+        (replace(FEW, epoch_len="max"), 8),
+        (replace(FEW, preset="late"), 4),
+        (replace(FEW, precision="bf16-mixed"), 4),
+    ],
+)
+def test_an_option_changes_what_is_trained(
+    asked: RunConfig,
+    updates: int,
+    studied: tuple[Parts, Prepared],
+    usual: tuple[dict[str, Tensor], int],
+    tmp_path: Path,
+) -> None:
+    found = after_two_epochs(replace(asked, out=tmp_path), studied)
+    assert usual[1] == 4
+    assert found[1] == updates
+    names = found[0].keys()
+    same = names == usual[0].keys() and all(torch.allclose(found[0][name], usual[0][name]) for name in names)
+    assert not same
+
+
+def test_a_run_with_other_parts_is_kept_examined_and_read_again(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is written is the average, and every command builds the model that the options ask for."""
+    out = tmp_path / "run"
+    small = (
+        "--n-train 100 --n-val 48 --n-test 20 --n-cells 200 --redraws 2 --max-epochs 2 --hidden-dim 16 --batch-size 25"
+    )
+    parts = "--head free --n-hidden 2 --logvar-bound 5 --ema 0.9 --schedule constant --members 1"
+    options = ["--reference", str(reference), "--out", str(out), *small.split(), *parts.split()]
+    assert commands.call(["run", "--cpu", *options]) == 0
+    kept = read_kept(out / "model.json").estimator.model
+    last = torch.load(out / "checkpoints-final/last.ckpt", weights_only=True)
+    for name, tensor in kept.state_dict().items():
+        assert torch.equal(tensor, last["state_dict"][f"model.{name}"]), name
+    moved = [name for name, tensor in last["optimized"].items() if not torch.equal(tensor, last["state_dict"][name])]
+    assert len(moved) == sum(1 for _ in kept.parameters())
+    assert float(kept.autoencoder.bounded(torch.tensor(1e3))) == 5
+    checkpoint = ["--checkpoint", str(out / "checkpoints/last.ckpt"), "--n-test", "20"]
+    assert commands.call(["test", *checkpoint, "--out", str(tmp_path / "test")]) == 0
+    assert commands.call(["export-signature", "--model", str(out), "--out", str(tmp_path / "signature.csv")]) == 0
+    capsys.readouterr()
+    commands.call(["doctor", "--run", str(out)])
+    failed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")]
+    assert not [line for line in failed if "better than every baseline" not in line]
 
 
 def test_before_training_the_network_is_a_weighted_mean_of_the_likelihoods() -> None:
@@ -102,6 +191,14 @@ def test_predictions_of_the_kept_model_match_the_types_and_lose_little_without_s
         assert (written["fraction"] <= written["upper"]).all()
     assert found["bulk"]["mae"] < 0.015
     assert found["some"]["mae"] < 2 * found["bulk"]["mae"]
+    alike = [*arguments, "--cell-size", "ones"]
+    assert commands.call(["predict", "--model", str(out), *alike]) == 0
+    recounted = pd.read_csv(tmp_path / "some.out.csv")
+    assert recounted["mrna_share"].to_numpy() == pytest.approx(written["mrna_share"].to_numpy(), rel=1e-12)
+    assert recounted["fraction"].to_numpy() == pytest.approx(recounted["mrna_share"].to_numpy(), rel=1e-9)
+    scored = json.loads((tmp_path / "some.out.metrics.json").read_text())
+    assert scored["model"]["mae"] > 2 * found["some"]["mae"]
+    assert scored["baselines"]["poisson_em_cells"]["mae"] > 0.05
     assert "of 500 genes of the reference" in capsys.readouterr().out
     assert commands.call(["predict", "--bulk", str(tmp_path / "bulk.csv"), "--model", str(tmp_path)]) == 4
 
@@ -117,13 +214,14 @@ def test_a_signature_in_fewer_genes_keeps_the_mass_of_a_cell() -> None:
 
 def test_every_option_changes_the_configuration() -> None:
     command = commands.commands["run"]
-    other = {int: "77", float: "0.125", str: "x", bool: None}
+    other: dict[object, str | None] = {int: "77", float: "0.125", float | None: "0.125", bool: None}
+    hints = get_type_hints(RunConfig)
     options = [field.name for field in fields(RunConfig)]
-    assert len(options) == 44
+    assert len(options) == 52
     for name in options:
         value = getattr(RunConfig(), name)
         choices = next(field.metadata["choices"] for field in fields(RunConfig) if field.name == name)
-        text = choices[-1] if choices else other.get(type(value), "x")
+        text = choices[-1] if choices else other.get(hints[name], "x")
         arguments = [f"--{name.replace('_', '-')}", *([] if text is None else [text])]
         with command.make_context("run", arguments) as context:
             config = RunConfig(**context.params)
