@@ -24,7 +24,7 @@ from evenkeel_recipes.deconvolution.faults import FAULTS
 from evenkeel_recipes.deconvolution.keep import Kept, read_kept, write_kept
 from evenkeel_recipes.deconvolution.mixtures import Signature, composition, signature_of
 from evenkeel_recipes.deconvolution.model import Deconvolution
-from evenkeel_recipes.deconvolution.options import Options, write_options
+from evenkeel_recipes.deconvolution.options import Options, refuse_other_training, write_options
 from evenkeel_recipes.deconvolution.prepare import Prepared, known_signature, simulate, to_train_on
 from evenkeel_recipes.deconvolution.report import Judged, write_proportions, write_report, write_signature
 from evenkeel_recipes.deconvolution.science import Science, healthy
@@ -48,6 +48,7 @@ def run(asked: RunConfig) -> int:
     _settled_by_the_user(config)
     config.out.mkdir(parents=True, exist_ok=True)
     if not own_rank():
+        refuse_other_training(given)
         write_options(config.out, Options(given, config))
     reference = read_cells_of(config, tell)
     _look_at_bulk(config, reference)
