@@ -25,14 +25,24 @@ from evenkeel_recipes.deconvolution.likelihood import BELIEFS
 from evenkeel_recipes.deconvolution.mixtures import mix, signature_of
 from evenkeel_recipes.deconvolution.model import BulkInput
 from evenkeel_recipes.deconvolution.prepare import Prepared, known_signature, simulate
+from evenkeel_recipes.deconvolution.run import run
 from evenkeel_recipes.deconvolution.science import healthy
 from evenkeel_recipes.deconvolution.simulate import draw_cells, make_world
 from evenkeel_recipes.deconvolution.train import Trained, build, train
+from evenkeel_recipes.kit.refusal import Refused
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 SMALL = RunConfig(
     n_train=256, n_val=96, n_test=60, redraws=2, max_epochs=4, n_genes=200, hidden_dim=16, batch_size=64, cpu=True
 )
+
+
+def test_bulk_is_looked_at_before_training(tmp_path: Path) -> None:
+    """What cannot be used is refused in seconds, and not after the minutes that training takes."""
+    pd.DataFrame({"stranger": [1.0, 2.0]}, index=["a", "b"]).to_csv(tmp_path / "bulk.csv")
+    with pytest.raises(Refused, match=r"0 of the reference's 200 genes are there.* --gene-key COLUMN"):
+        run(replace(SMALL, bulk=tmp_path / "bulk.csv", out=tmp_path / "out", yes=True))
+    assert not (tmp_path / "out" / "data").exists()
 
 
 def trained(config: RunConfig) -> tuple[Trained, Prepared]:
