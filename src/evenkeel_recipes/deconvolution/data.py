@@ -192,11 +192,23 @@ def shares_donors(parts: Iterable[Reference]) -> bool:
     return len(known) < len(donors) or sum(map(len, known)) > len(set().union(*known))
 
 
-def resampled(reference: Reference, seed: int) -> Reference:
-    """As many cells of each type, drawn from them with replacement."""
+def halved(reference: Reference, seed: int) -> Reference:
+    """Half of the cells of each type, at least one, drawn without replacement."""
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(reference.labels == kind) for kind in range(len(reference.types))]
-    return reference.take(np.concatenate([rng.choice(group, len(group)) for group in groups]))
+    return reference.take(np.concatenate([rng.permutation(group)[: -(-len(group) // 2)] for group in groups]))
+
+
+def united(first: Reference, second: Reference) -> Reference:
+    """The cells of both, which are of the same types and genes."""
+    known = first.donors is not None and second.donors is not None
+    return replace(
+        first,
+        counts=sparse.vstack([first.counts, second.counts]).tocsr(),
+        labels=np.concatenate([first.labels, second.labels]),
+        donors=np.concatenate([first.donors, second.donors]) if known else None,
+        cells=np.concatenate([first.cells, second.cells]),
+    )
 
 
 def three_parts(reference: Reference, seed: int) -> Parts:

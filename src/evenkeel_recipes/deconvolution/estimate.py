@@ -71,8 +71,13 @@ def settle(
     """Choose the blend and calibrate the intervals on validation samples."""
     each = _by_network(model, emitted, val.fitted, val.view)
     blend = min(BLENDS, key=lambda weight: float(np.abs(_blended(each, weight) - val.fractions).mean()))
-    calibration = calibrate(_blended(each, blend), val.fractions, val.fitted, LEVELS)
-    return Estimator(model, emitted, signature, blend, calibration)
+    return Estimator(model, emitted, signature, blend, calibrated(model, emitted, blend, val))
+
+
+def calibrated(model: Deconvolution, emitted: Callable[[Tensor], Tensor], blend: float, val: Split) -> Calibration:
+    """How wide intervals have to be, and what is usual, on samples that the networks have not seen."""
+    each = _by_network(model, emitted, val.fitted, val.view)
+    return calibrate(_blended(each, blend), val.fractions, val.fitted, LEVELS)
 
 
 def estimate(estimator: Estimator, counts: Array, genes: NDArray[np.int64]) -> Estimated:

@@ -21,6 +21,22 @@ def cell_fractions(shares: Array, content: Array) -> Array:
     return np.asarray(cells / cells.sum(1, keepdims=True))
 
 
+def variance_of_fractions(covariance: Array, shares: Array, content: Array) -> Array:
+    """What an error of shares of mRNA is in fractions of cells, to first order.
+
+    Args:
+        covariance: [samples, types, types], of the shares.
+        shares: [samples, types], rows sum to 1.
+        content: [types].
+
+    Returns: [samples, types], from 0 up.
+    """
+    fractions = cell_fractions(shares, content)
+    cells = (shares / content).sum(1)
+    slope = (np.eye(len(content)) - fractions[:, :, None]) / content / cells[:, None, None]
+    return np.asarray(np.maximum(np.einsum("nkj,nji,nki->nk", slope, covariance, slope, optimize=True), 0))
+
+
 def constant(bulk: Array, signature: Signature) -> Array:
     """Every type alike."""
     n_types = len(signature.content)

@@ -14,7 +14,7 @@ MUCH_WORSE = 2.0  # overdispersion, beside the worst of the samples
 FEW = 5  # samples, with fewer of which in a level nothing can be said about it
 LEVEL = 0.9
 USUAL = 0.99  # of samples like the reference are not strange
-PRIOR = 0.01  # variance of a fraction near 0 or 1, beside p·(1 - p)
+BIAS = 0.02  # beside sqrt(p·(1 - p) + 0.01): what is wrong with an estimate that no noise explains
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Calibration:
     The first two dimensions are: fitted each by itself, or together; and levels of how foreign the technology is.
 
     Attributes:
-        widths: [2, levels, types], half-widths in units of sqrt(p·(1 - p) + 0.01).
+        widths: [2, levels, types], half-widths in units of sqrt(variance + 0.02²·(p·(1 - p) + 0.01)).
         edges: [2, levels - 1], ascending: which level a sample is in.
         outlying: [2, levels], what one sample in a hundred exceeds.
         misfit: [2], twice the overdispersion of any of the samples, as a logarithm.
@@ -47,7 +47,7 @@ def calibrate(estimate: Array, truth: Array, fitted: Fitted, levels: int) -> Cal
 
     Holds where new samples are exchangeable with these (J. Lei et al., 2018).
     """
-    scaled = np.abs(estimate - truth) / _unit(estimate)
+    scaled = np.abs(estimate - truth) / _unit(estimate, fitted)
     groups = [_rows(fitted.together > 1, group, levels) for group in (False, True)]
     edges = np.stack([np.quantile(fitted.foreign[rows], np.arange(1, levels) / levels) for rows in groups])
     members = [
@@ -64,7 +64,7 @@ def calibrate(estimate: Array, truth: Array, fitted: Fitted, levels: int) -> Cal
 
 def interval(estimate: Array, fitted: Fitted, calibration: Calibration) -> tuple[Array, Array]:
     """Lower and upper ends, [samples, types] each, within 0 and 1."""
-    width = calibration.widths[_places(fitted, calibration.edges)] * _unit(estimate)
+    width = calibration.widths[_places(fitted, calibration.edges)] * _unit(estimate, fitted)
     return np.maximum(estimate - width, 0), np.minimum(estimate + width, 1)
 
 
@@ -93,8 +93,8 @@ def _level(foreign: Array, edges: Array) -> NDArray[np.int64]:
     return np.asarray((foreign[:, None] > edges).sum(1))
 
 
-def _unit(estimate: Array) -> Array:
-    return np.asarray(np.sqrt(estimate * (1 - estimate) + PRIOR))
+def _unit(estimate: Array, fitted: Fitted) -> Array:
+    return np.asarray(np.sqrt(fitted.variance + BIAS**2 * (estimate * (1 - estimate) + 0.01)))
 
 
 def _quantile(scaled: Array, level: float) -> Array:

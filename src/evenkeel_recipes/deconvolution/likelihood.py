@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from evenkeel_recipes.deconvolution.estimators import cell_fractions
+from evenkeel_recipes.deconvolution.estimators import cell_fractions, variance_of_fractions
 from evenkeel_recipes.deconvolution.mixtures import Signature
 
 Array = NDArray[np.float64]
@@ -26,6 +26,7 @@ FAR = 6.0  # deviations, from which on a gene shows something that the reference
 LEAST_DISPERSION = 1e-3  # beside which none has a logarithm
 CONVEX = 0.9  # of the correction that would leave no single minimum
 TINY = 1e-12  # beside 1
+DAMPING = 1e-3  # of a curvature that is inverted
 OUTLYING = 2.0  # deviations, from which on a gene's residual counts in proportion and no longer in square
 ENOUGH_GENES = 500
 SAMPLES_AT_ONCE = 250
@@ -64,6 +65,7 @@ class Fitted:
         together: [samples] int64, with how many samples that was done; 1: not at all.
         outlying: [samples] float64, the share of genes that show far more than the reference explains.
         deviance: [samples] float64, Σ b·log(b/m) over genes, in nats a count.
+        variance: [samples, types] float64, of the cell fractions, from the residuals of the genes alone.
     """
 
     estimates: Array
@@ -72,6 +74,7 @@ class Fitted:
     together: NDArray[np.int64]
     outlying: Array
     deviance: Array
+    variance: Array
 
 
 def fit_all(bulk: Array, signature: Signature) -> Fitted:
@@ -110,6 +113,7 @@ def _fit_some(bulk: Array, signature: Signature) -> Fitted:
         together=np.ones(len(bulk), np.int64),
         outlying=(residuals > FAR * _usual(np.abs(residuals))).mean(1),
         deviance=(xlogy(bulk, bulk) - bulk * np.log(expected)).sum(1),
+        variance=variance_of_fractions(_sandwich(bulk, signature, shares[-1]), shares[-1], signature.content),
     )
 
 
@@ -129,17 +133,51 @@ def quasi_likelihood(bulk: Array, signature: Signature, belief: Belief) -> Array
 
 def reweighted(bulk: Array, signature: Signature, belief: Belief, shares: Array) -> Array:
     """The least squares with weights from these shares [samples, types], solved from there; rows need not sum to 1."""
-    composition = signature.composition
-    first, second = np.triu_indices(len(composition))
-    products = (composition[first] * composition[second]).T
-    mean = shares @ composition
-    variance = DEPTH * _variance(mean, belief.dispersion, shares, signature)
-    weights = _withstanding(np.abs(bulk - mean) / np.sqrt(variance)) / variance
-    curvature = np.empty((len(bulk), len(composition), len(composition)))
-    curvature[:, first, second] = curvature[:, second, first] = weights @ products
+    weights = _weights(bulk, signature, belief, shares)
+    curvature = _products(weights, signature)
     if belief.corrected > 0:
         take_off(curvature, weights @ signature.variance.T, belief.corrected)
-    return _coordinate_descent(curvature, (weights * bulk) @ composition.T, shares)
+    return _coordinate_descent(curvature, (weights * bulk) @ signature.composition.T, shares)
+
+
+def _sandwich(bulk: Array, signature: Signature, shares: Array) -> Array:
+    """Covariance [samples, types, types] of the shares that solve the last belief's equations.
+
+    H⁻¹·(Σ w²·r²·s·s')·H⁻¹ with the residuals r that there are (H. White, 1980): errors of the genes are taken for
+    independent and for nothing else, so that depth, another platform and noise of the signature all count.
+    """
+    weights = _weights(bulk, signature, BELIEFS[-1], shares)
+    curvature = _products(weights, signature)
+    damp(curvature)
+    inverse = np.linalg.inv(curvature)
+    noise = _products((weights * (bulk - shares @ signature.composition)) ** 2, signature)
+    return np.asarray(inverse @ noise @ inverse)
+
+
+def damp(curvature: Array) -> None:
+    """Make the diagonal [..., n, n] a thousandth larger, in place: types that resemble one another have an inverse.
+
+    So has a type that no sample shows: it gets 1e-12 of the largest.
+    """
+    diagonal = np.einsum("...kk->...k", curvature)
+    diagonal += DAMPING * diagonal + TINY * diagonal.max(-1, keepdims=True)
+
+
+def _weights(bulk: Array, signature: Signature, belief: Belief, shares: Array) -> Array:
+    """Of the genes of each sample [samples, genes]; of the size of 1/composition."""
+    mean = shares @ signature.composition
+    variance = DEPTH * _variance(mean, belief.dispersion, shares, signature)
+    weights: Array = _withstanding(np.abs(bulk - mean) / np.sqrt(variance)) / variance
+    return weights
+
+
+def _products(weights: Array, signature: Signature) -> Array:
+    """Σ w·s·s' over genes: [samples, types, types]."""
+    composition = signature.composition
+    first, second = np.triu_indices(len(composition))
+    found = np.empty((len(weights), len(composition), len(composition)))
+    found[:, first, second] = found[:, second, first] = weights @ (composition[first] * composition[second]).T
+    return found
 
 
 def _variance(mean: Array, dispersion: Array | float, shares: Array, signature: Signature) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenkeel_recipes.deconvolution.config import DataConfig
-from evenkeel_recipes.deconvolution.data import Parts, Reference, divide, resampled
+from evenkeel_recipes.deconvolution.data import Parts, Reference, divide, halved, united
 from evenkeel_recipes.deconvolution.likelihood import Fitted, fit_all, joined
 from evenkeel_recipes.deconvolution.mixtures import Mixtures, Signature, composition, mix, rescaled, signature_of
 from evenkeel_recipes.deconvolution.science import Science
@@ -72,12 +72,24 @@ def known_signature(reference: Reference, science: Science) -> Signature:
 def simulate(parts: Parts, config: DataConfig, science: Science) -> Prepared:
     """Pseudo-bulk samples of all splits; those to choose and to judge by are of cells that training does not see."""
     signature = known_signature(parts.train, science)
-    val = [
-        _split(part, signature, science, fit_study if place % 2 else fit_all)
-        for place, part in enumerate(_by_technologies(parts.validation, config))
-    ]
-    test = to_judge_by(parts, signature, config, science, config.n_test, config.seed + 999)
-    return Prepared(to_train_on(parts.train, config, science), _together(val), test)
+    return Prepared(
+        train=to_train_on(parts.train, config, science),
+        val=to_choose_by(parts.validation, signature, config, science),
+        test=to_judge_by(parts, signature, config, science, config.n_test, config.seed + 999),
+    )
+
+
+def to_choose_by(cells: Reference, signature: Signature, config: DataConfig, science: Science) -> Split:
+    """Studies by three technologies, of which every other one is fitted sample by sample."""
+    studies = enumerate(_by_technologies(cells, config))
+    return _together(
+        [_split(study, signature, science, fit_study if place % 2 else fit_all) for place, study in studies]
+    )
+
+
+def to_calibrate(parts: Parts, config: DataConfig, science: Science) -> Split:
+    """The samples to choose by, fitted with all other cells: nearly as many as the estimator that is kept will have."""
+    return to_choose_by(parts.validation, known_signature(united(parts.train, parts.test), science), config, science)
 
 
 def to_judge_by(
@@ -124,7 +136,7 @@ def technologies(config: DataConfig) -> tuple[float, float, float]:
 
 
 def _by_technologies(reference: Reference, config: DataConfig) -> Iterator[Mixtures]:
-    """A third of the samples each, in studies whose cells are drawn anew from those there are.
+    """A third of the samples each, in studies of half of the cells that there are.
 
     An estimate of a study is wrong in one direction because of which cells it got, and a new sample will have others.
     """
@@ -132,7 +144,7 @@ def _by_technologies(reference: Reference, config: DataConfig) -> Iterator[Mixtu
         for block in range(BLOCKS):
             seed = config.seed + 123 + BLOCKS * place + block
             n_samples = config.n_val // 3 * (block + 1) // BLOCKS - config.n_val // 3 * block // BLOCKS
-            drawn = mix(resampled(reference, seed), n_samples, config.n_cells, config.alpha, seed)
+            drawn = mix(halved(reference, seed), n_samples, config.n_cells, config.alpha, seed)
             yield rescaled(drawn, deviation, seed)
 
 

@@ -18,14 +18,14 @@ from evenkeel_recipes.deconvolution.cell_size import content_of, recounted
 from evenkeel_recipes.deconvolution.cells import read_cells_of
 from evenkeel_recipes.deconvolution.config import PredictConfig, RunConfig
 from evenkeel_recipes.deconvolution.data import Parts, Reference
-from evenkeel_recipes.deconvolution.estimate import Estimator, estimate, of_fitted, restricted, settle
+from evenkeel_recipes.deconvolution.estimate import Estimator, calibrated, estimate, of_fitted, restricted, settle
 from evenkeel_recipes.deconvolution.evaluate import baselines, by_type, compare, outcome
 from evenkeel_recipes.deconvolution.faults import FAULTS
 from evenkeel_recipes.deconvolution.keep import Kept, read_kept, write_kept
 from evenkeel_recipes.deconvolution.mixtures import Signature, composition, signature_of
 from evenkeel_recipes.deconvolution.model import Deconvolution
 from evenkeel_recipes.deconvolution.options import Options, refuse_other_training, write_options
-from evenkeel_recipes.deconvolution.prepare import Prepared, known_signature, simulate, to_train_on
+from evenkeel_recipes.deconvolution.prepare import Prepared, known_signature, simulate, to_calibrate, to_train_on
 from evenkeel_recipes.deconvolution.report import Judged, write_proportions, write_report, write_signature
 from evenkeel_recipes.deconvolution.science import Science, healthy
 from evenkeel_recipes.deconvolution.stored import AGAIN, other_options, read, write
@@ -63,7 +63,9 @@ def run(asked: RunConfig) -> int:
         return DONE  # one process judges and writes
     estimator = settle(trained.model, science.emitted, signature, prepared.val)
     judged = judge(estimator, prepared, parts, config, science, began)
-    kept = Kept(replace(estimator, model=model, signature=whole), reference.genes, reference.types, config.fault)
+    widths = calibrated(trained.model, science.emitted, estimator.blend, to_calibrate(parts, config, science))
+    whole_estimator = replace(estimator, model=model, signature=whole, calibration=widths)
+    kept = Kept(whole_estimator, reference.genes, reference.types, config.fault)
     write_kept(config.out / "model.json", kept, config)
     write_metrics(config.out / "metrics.json", judged.outcome)
     write_signature(config.out / "signature.csv", whole, reference.genes, reference.types)

@@ -26,7 +26,7 @@ from evenkeel_recipes.kit.files import digest_of, read_array, read_json
 from evenkeel_recipes.kit.options import as_mapping
 from evenkeel_recipes.kit.refusal import Refused
 
-FORMAT = 2
+FORMAT = 3
 SPLITS = ("train", "val", "test")
 AGAIN = "make the samples again (`simulate --force`, or `run` without --resume and --data-dir)"
 WHOLE = 1e-6  # how far from a whole number of cells a proportion may be

@@ -77,5 +77,5 @@ def test_a_missing_type_is_strange_and_another_technology_is_not(
     labels = without.labels - (without.labels > MISSING)
     usual = rescaled(mix(replace(without, labels=labels), 200, 300, 1.0, 2), deviation, 2)
     found = whole(settled[0], usual)
-    assert found.strange.mean() <= 0.02
+    assert found.strange.mean() <= 0.05  # they share the cells and the technology of one study
     assert 0.8 < coverage(found, usual.fractions) <= 1

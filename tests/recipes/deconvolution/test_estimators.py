@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from evenkeel_recipes.deconvolution.estimators import BASELINES, cell_fractions, poisson_em_shares
+from evenkeel_recipes.deconvolution.estimators import (
+    BASELINES,
+    cell_fractions,
+    poisson_em_shares,
+    variance_of_fractions,
+)
 from evenkeel_recipes.deconvolution.likelihood import fit_all
 from evenkeel_recipes.deconvolution.mixtures import Signature
 
@@ -31,6 +36,15 @@ def test_without_noise_all_linear_methods_find_the_truth() -> None:
     assert fit_all(bulk, signature).estimates == pytest.approx(fractions[:, None].repeat(4, 1), abs=1e-3)
     for wrong in ("nnls", "nnls_log1p", "constant"):
         assert np.abs(BASELINES[wrong](bulk, signature) - fractions).mean() > 0.01
+
+
+def test_an_error_of_shares_is_carried_to_fractions() -> None:
+    """Beside 200,000 draws of the shares."""
+    rng, content = np.random.default_rng(0), np.array([0.5, 1.0, 2.0, 4.0])
+    shares, root = np.array([[0.1, 0.2, 0.3, 0.4]]), 1e-3 * rng.normal(size=(4, 4))
+    drawn = shares + rng.normal(size=(200_000, 4)) @ root.T
+    found = cell_fractions(drawn, content).var(0)
+    assert variance_of_fractions((root @ root.T)[None], shares, content)[0] == pytest.approx(found, rel=0.02)
 
 
 def test_the_constant_is_as_wrong_as_theory_says() -> None:

@@ -20,7 +20,8 @@ def noisy(seed: int, n_samples: int) -> tuple[np.ndarray, np.ndarray, Fitted]:
     estimate = np.clip(truth + rng.normal(0, deviation[:, None], truth.shape), 1e-6, None)
     estimate /= estimate.sum(1, keepdims=True)
     outlying = rng.uniform(0, 0.1 + foreign)
-    return estimate, truth, Fitted(estimate[:, None], foreign, foreign, together, outlying, foreign)
+    variance = np.zeros_like(estimate)
+    return estimate, truth, Fitted(estimate[:, None], foreign, foreign, together, outlying, foreign, variance)
 
 
 def test_new_samples_are_covered_in_each_group_at_each_level() -> None:
@@ -36,6 +37,25 @@ def test_new_samples_are_covered_in_each_group_at_each_level() -> None:
     assert (calibration.widths[1] < calibration.widths[0]).all()
     assert lower.min() >= 0
     assert upper.max() <= 1
+
+
+def test_a_noisy_sample_has_a_wide_interval_and_another_a_narrow_one() -> None:
+    """The same share of each is covered, though nothing but their variances tells them apart."""
+
+    def drawn(seed: int) -> tuple[np.ndarray, np.ndarray, Fitted]:
+        estimate, truth, fitted = noisy(seed, 6000)
+        rng = np.random.default_rng(seed + 10)
+        deviation = np.broadcast_to(np.where(np.arange(6000) % 3, 0.02, 0.1)[:, None], truth.shape)
+        shifted = np.clip(truth + rng.normal(0, deviation), 1e-6, 1)
+        return shifted, truth, replace(fitted, variance=deviation**2, foreign=rng.uniform(0, 1, len(estimate)))
+
+    calibration = calibrate(*drawn(0), 3)
+    estimate, truth, fitted = drawn(1)
+    lower, upper = interval(estimate, fitted, calibration)
+    held, noisy_ones = (lower <= truth) & (truth <= upper), np.arange(6000) % 3 == 0
+    assert held[noisy_ones].mean() == pytest.approx(0.9, abs=0.03)
+    assert held[~noisy_ones].mean() == pytest.approx(0.9, abs=0.03)
+    assert (upper - lower)[noisy_ones].mean() > 2.5 * (upper - lower)[~noisy_ones].mean()
 
 
 def test_one_in_a_hundred_is_strange_and_so_is_what_fits_worse_than_all() -> None:

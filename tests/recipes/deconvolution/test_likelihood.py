@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenkeel_recipes.deconvolution.data import divide
 from evenkeel_recipes.deconvolution.estimators import poisson_em_shares
 from evenkeel_recipes.deconvolution.likelihood import (
     BELIEFS,
@@ -43,6 +44,17 @@ def test_the_last_reweighting_is_the_twins_least_squares(seed: int, dispersion: 
     weights = 1 / (mean + DEPTH * dispersion * mean**2)
     residual = signature.composition @ (weights * (bulk[0] - mean))
     assert np.abs(residual).max() < 1e-2 * np.abs(signature.composition @ (weights * bulk[0])).max()
+
+
+def test_the_variance_is_that_of_repeated_measurements() -> None:
+    """One sample, counted 300 times no deeper than 2,000."""
+    known, mixed = divide(draw_cells(make_world(1, n_genes=500), 2400, 1), (0.5, 0.5), 1)
+    signature, rng = signature_of(known), np.random.default_rng(0)
+    for whole in composition(mix(mixed, 3, 500, 1.0, 4).counts):
+        fitted = fit_all(composition(rng.multinomial(2000, whole, 300).astype(float)), signature)
+        found, said = fitted.estimates[:, -1].std(0), np.sqrt(fitted.variance.mean(0))
+        assert said == pytest.approx(found, rel=0.5)
+        assert said.mean() == pytest.approx(found.mean(), rel=0.15)
 
 
 def test_overdispersion_withstands_another_technology() -> None:

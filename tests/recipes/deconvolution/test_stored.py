@@ -70,7 +70,7 @@ def changed_manifest(change: Callable[[dict], None]) -> Callable[[Path], None]:
     [
         (lambda where: (where / "manifest.json").unlink(), "has no manifest.json: samples of unknown origin"),
         (lambda where: (where / "manifest.json").write_text("{"), "is damaged, or no JSON"),
-        (changed_manifest(lambda found: found.update(format=1)), "has format 1; this version reads 2"),
+        (changed_manifest(lambda found: found.update(format=1)), "has format 1; this version reads 3"),
         (changed_manifest(lambda found: found["genes"].reverse()), "the genes stand in another order"),
         (lambda where: (where / "props_val.npy").unlink(), "props_val.npy is missing"),
         (lambda where: np.save(where / "bulk_test.npy", np.zeros((10, 300))), "bulk_test.npy: sha256 is"),

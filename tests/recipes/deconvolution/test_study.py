@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 
 from evenkeel_recipes.deconvolution.data import Reference, divide
-from evenkeel_recipes.deconvolution.likelihood import fit_all
-from evenkeel_recipes.deconvolution.mixtures import Mixtures, Signature, composition, mix, rescaled, signature_of
+from evenkeel_recipes.deconvolution.likelihood import fit_all, quasi_likelihood
+from evenkeel_recipes.deconvolution.mixtures import (
+    Mixtures,
+    Signature,
+    adapted,
+    composition,
+    mix,
+    rescaled,
+    signature_of,
+)
 from evenkeel_recipes.deconvolution.simulate import draw_cells, make_world
-from evenkeel_recipes.deconvolution.study import LEAST_SAMPLES, fit_study, gene_factors
+from evenkeel_recipes.deconvolution.study import BELIEF, LEAST_SAMPLES, fit_study, gene_factors, variance_in_common
 
 Pair = tuple[Signature, Reference]
 
@@ -33,7 +41,7 @@ def test_factors_are_found_together_with_the_proportions(halves: Pair) -> None:
     together = fit_study(bulk, signature)
     assert error(together.estimates, other) < 0.8 * error(fit_all(bulk, signature).estimates, other)
     true = np.log(other.counts.sum(0) / plain.counts.sum(0))
-    assert np.corrcoef(np.log(gene_factors(bulk, signature)), true)[0, 1] > 0.95
+    assert np.corrcoef(np.log(gene_factors(bulk, signature).values), true)[0, 1] > 0.95
     assert (together.misfit < together.foreign).all()
     assert (together.together == 60).all()
 
@@ -43,7 +51,7 @@ def test_without_another_technology_nothing_is_lost(halves: Pair) -> None:
     same = mix(cells, 60, 500, 1.0, 0)
     bulk = composition(same.counts)
     assert error(fit_study(bulk, signature).estimates, same) < 1.1 * error(fit_all(bulk, signature).estimates, same)
-    assert np.median(np.abs(np.log(gene_factors(bulk, signature)))) < 0.1
+    assert np.median(np.abs(np.log(gene_factors(bulk, signature).values))) < 0.1
 
 
 @pytest.mark.parametrize("deviation", [0.0, 0.6])
@@ -80,11 +88,52 @@ def test_a_gene_that_no_sample_shows_has_a_factor(halves: Pair) -> None:
     signature, cells = halves
     counts = mix(cells, 20, 500, 1.0, 0).counts
     counts[:, :100] = 0
-    factors = gene_factors(composition(counts), signature)
+    factors = gene_factors(composition(counts), signature).values
     assert (factors > 0).all()
     assert (factors[:100] < 1).all()
     assert factors[:100].mean() < 0.8 * factors[100:].mean()
     assert np.isfinite(fit_study(composition(counts), signature).estimates).all()
+
+
+def test_what_a_study_cannot_tell_is_in_the_variance(halves: Pair) -> None:
+    """Samples much alike: their common error is not in the spread of any one of them."""
+    signature, cells = halves
+    errors, shared, own = [], [], []
+    for seed in range(4):
+        drawn = mix(cells, 12, 500, 1.0, seed)
+        alike = np.concatenate([mix_like(cells, drawn.take(slice(1)), place).counts for place in range(12)])
+        truth = np.tile(drawn.fractions[:1], (12, 1))
+        study = rescaled(Mixtures(alike, truth, truth), 0.6, seed)
+        fitted, doubted = fit_study(composition(study.counts), signature), in_common(study, signature)
+        errors.append(((fitted.estimates[:, -1] - truth) ** 2).mean())
+        shared.append(doubted.mean())
+        own.append((fitted.variance - doubted).mean())
+    assert np.mean(errors) < np.mean(shared) < 4 * np.mean(errors)
+    assert 0 < np.mean(own) < 0.2 * np.mean(errors)
+
+
+def test_samples_that_differ_leave_less_in_doubt(halves: Pair) -> None:
+    signature, cells = halves
+    different = rescaled(mix(cells, 40, 500, 0.5, 0), 0.6, 0)
+    alike = rescaled(mix(cells, 40, 500, 100.0, 0), 0.6, 0)
+    assert in_common(different, signature).mean() < 0.3 * in_common(alike, signature).mean()
+
+
+def test_a_type_that_no_sample_has_is_no_obstacle(halves: Pair) -> None:
+    signature, cells = halves
+    bulk = composition(mix(cells, 20, 500, 1.0, 0).counts)
+    shares = np.full((20, 8), 1 / 7)
+    shares[:, 3] = 0
+    variance = variance_in_common(bulk, shares, signature, np.full(bulk.shape[1], 0.1))
+    assert np.isfinite(variance).all()
+
+
+def in_common(study: Mixtures, signature: Signature) -> np.ndarray:
+    """Variance of what all samples of a study share."""
+    bulk = composition(study.counts)
+    factors = gene_factors(bulk, signature)
+    brought = adapted(signature, factors.values)
+    return variance_in_common(bulk, quasi_likelihood(bulk, brought, BELIEF), brought, factors.doubt)
 
 
 def test_what_noise_of_the_signature_explains_is_no_factor() -> None:
@@ -95,6 +144,6 @@ def test_what_noise_of_the_signature_explains_is_no_factor() -> None:
     same = mix(cells, 60, 500, 1.0, 0)
     bulk = composition(same.counts)
     raw = (bulk / (fit_all(bulk, signature).estimates[:, 1] @ signature.composition)).mean(0)
-    spread = np.median(np.abs(np.log(gene_factors(bulk, signature))))
+    spread = np.median(np.abs(np.log(gene_factors(bulk, signature).values)))
     assert spread < 0.5 * np.median(np.abs(np.log(raw)))
     assert error(fit_study(bulk, signature).estimates, same) < 1.05 * error(fit_all(bulk, signature).estimates, same)
