@@ -13,7 +13,7 @@ from evenkeel_recipes.kit.refusal import Refused
 
 TARGET_SUM = 1e4  # counts per ten thousand: the unit of what the network reads
 SHRINKAGE = 10  # cells: a type with so few is believed half
-BORROWING = 20  # cells: a type with so few is believed half about the spread of its cells
+BORROWING = 60  # cells: a type with so few is believed half about the spread of its cells
 FLOOR = 1e-4  # share of the background in each row of a signature
 
 
@@ -71,17 +71,19 @@ def signature_of(reference: Reference) -> Signature:
 def _variance(reference: Reference, sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of Σ counts of a gene / Σ counts over the cells of a type; types of few cells borrow from the others.
 
-    Borrowed is a gene's ratio of variance to mean, with the weight 20/(n+20).
+    Borrowed is a gene's ratio of variance to mean, in counts, with the weight 60/(n+60).
     """
     of_a_cell, share = np.empty_like(sums), sums / sums.sum(1, keepdims=True)
+    sizes = np.bincount(reference.labels, minlength=len(sums))[:, None]
+    depth = sums.sum(1, keepdims=True) / sizes
     for kind in range(len(sums)):
         cells = reference.counts[reference.labels == kind].astype(np.float64)
         totals = np.asarray(cells.sum(1)).ravel()
         squares = np.asarray(cells.multiply(cells).sum(0)).ravel()
         left = squares - 2 * share[kind] * (cells.T @ totals) + share[kind] ** 2 * (totals**2).sum()
-        of_a_cell[kind] = np.maximum(left, 0) / totals.sum() ** 2 * len(totals)  # rounding may leave -1e-12
-    pooled = of_a_cell.sum(0) / np.maximum(share.sum(0), 1 / sums.sum()) * share
-    sizes = np.bincount(reference.labels, minlength=len(sums))[:, None]
+        left = np.maximum(left, 0) / max(len(totals) - 1, 1)  # rounding may leave -1e-12
+        of_a_cell[kind] = left / totals.mean() ** 2
+    pooled = (depth * of_a_cell).sum(0) / np.maximum(share.sum(0), 1 / sums.sum()) * share / depth
     weight = sizes / (sizes + BORROWING)
     return np.asarray((weight * of_a_cell + (1 - weight) * pooled) / sizes)
 

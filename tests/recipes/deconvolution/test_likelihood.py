@@ -46,6 +46,17 @@ def test_the_last_reweighting_is_the_twins_least_squares(seed: int, dispersion: 
     assert np.abs(residual).max() < 1e-2 * np.abs(signature.composition @ (weights * bulk[0])).max()
 
 
+def test_what_twelve_cells_of_a_type_leave_open_is_taken_off() -> None:
+    """Types hold eight-fold different amounts of mRNA, so that what they borrow of one another is not alike either."""
+    known, mixed = divide(draw_cells(make_world(0), 3000, 0), (0.5, 0.5), 0)
+    few = known.take(np.concatenate([np.flatnonzero(known.labels == kind)[:12] for kind in range(8)]))
+    mixtures = mix(mixed, 60, 1000, 1.0, 0)
+    estimates = fit_all(composition(mixtures.counts), signature_of(few)).estimates
+    as_it_is, corrected = np.abs(estimates[:, (1, 3)] - mixtures.fractions[:, None]).mean((0, 2))
+    assert BELIEFS[1].dispersion == BELIEFS[3].dispersion
+    assert corrected < 0.9 * as_it_is
+
+
 def test_the_variance_is_that_of_repeated_measurements() -> None:
     """One sample, counted 300 times no deeper than 2,000."""
     known, mixed = divide(draw_cells(make_world(1, n_genes=500), 2400, 1), (0.5, 0.5), 1)
