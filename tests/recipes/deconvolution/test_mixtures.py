@@ -44,7 +44,7 @@ def test_the_variance_of_a_signature_is_that_of_signatures_of_other_cells() -> N
     spread = np.var([signature.composition for signature in signatures], axis=0)
     said = np.mean([signature.variance for signature in signatures], axis=0)
     assert np.median(said / spread) == pytest.approx(1, abs=0.2)
-    assert np.corrcoef(np.log(said).ravel(), np.log(spread).ravel())[0, 1] > 0.95
+    assert np.corrcoef(np.log(said).ravel(), np.log(spread).ravel())[0, 1] > 0.94
 
 
 def test_a_type_of_one_cell_borrows_its_variance() -> None:
