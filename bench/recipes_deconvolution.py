@@ -29,19 +29,19 @@ from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
 from evenkeel_recipes.deconvolution.config import RunConfig
-from evenkeel_recipes.deconvolution.data import Reference, divide, halved, read_reference, three_parts
-from evenkeel_recipes.deconvolution.estimate import LEVELS, estimate, restricted
-from evenkeel_recipes.deconvolution.evaluate import baselines, coverage, scores
-from evenkeel_recipes.deconvolution.intervals import calibrate, strange
-from evenkeel_recipes.deconvolution.keep import read_kept
-from evenkeel_recipes.deconvolution.likelihood import joined
-from evenkeel_recipes.deconvolution.mixtures import Mixtures, composition, mix, rescaled, signature_of, without
-from evenkeel_recipes.deconvolution.prepare import to_train_on
+from evenkeel_recipes.deconvolution.data.mixtures import Mixtures, composition, mix, rescaled, signature_of, without
+from evenkeel_recipes.deconvolution.data.reference import Reference, divide, halved, read_reference, three_parts
+from evenkeel_recipes.deconvolution.data.simulator import draw_cells, make_world
+from evenkeel_recipes.deconvolution.judging.estimate import LEVELS, estimate, restricted
+from evenkeel_recipes.deconvolution.judging.evaluate import baselines, coverage, scores
+from evenkeel_recipes.deconvolution.judging.keep import read_kept
+from evenkeel_recipes.deconvolution.likelihoods.intervals import calibrate, strange
+from evenkeel_recipes.deconvolution.likelihoods.likelihood import joined
+from evenkeel_recipes.deconvolution.likelihoods.study import fit_study
+from evenkeel_recipes.deconvolution.networks.streams import Cells, Pairs, training_loader
 from evenkeel_recipes.deconvolution.science import healthy
-from evenkeel_recipes.deconvolution.simulate import draw_cells, make_world
-from evenkeel_recipes.deconvolution.streams import Cells, Pairs, training_loader
-from evenkeel_recipes.deconvolution.study import fit_study
-from evenkeel_recipes.deconvolution.train import Training, build
+from evenkeel_recipes.deconvolution.training.samples import to_train_on
+from evenkeel_recipes.deconvolution.training.train import Training, build
 
 COMMAND = (sys.executable, "-m", "evenkeel_recipes.deconvolution")
 SAMPLES = 300

@@ -22,20 +22,22 @@ import pandas as pd
 import torch
 
 from evenkeel_recipes.kit.outcome import peak_memory
-from evenkeel_recipes.virtual_cell.baselines import shifts
+from evenkeel_recipes.virtual_cell.cells.chosen import split_of, study_of
+from evenkeel_recipes.virtual_cell.cells.data import Study
+from evenkeel_recipes.virtual_cell.cells.simulate import simulate
+from evenkeel_recipes.virtual_cell.cells.split import split_study, wanted_of
+from evenkeel_recipes.virtual_cell.cells.stimulation import PLANS, Base, base_of_file, simulated_base, stimulated
+from evenkeel_recipes.virtual_cell.commands.run import run, trained_of
 from evenkeel_recipes.virtual_cell.config import RunConfig
-from evenkeel_recipes.virtual_cell.contexts import elsewhere
-from evenkeel_recipes.virtual_cell.data import Study
+from evenkeel_recipes.virtual_cell.generating.sampling import How, begin, flowed, log_means, sampled
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
-from evenkeel_recipes.virtual_cell.means import fit_means
-from evenkeel_recipes.virtual_cell.profiles import log_cp10k, profiles_of
-from evenkeel_recipes.virtual_cell.run import model_of, run, split_of, study_of, train, trained_of
-from evenkeel_recipes.virtual_cell.sampling import How, begin, flowed, log_means, sampled
-from evenkeel_recipes.virtual_cell.scores import TOP
-from evenkeel_recipes.virtual_cell.simulate import simulate
-from evenkeel_recipes.virtual_cell.split import split_study, wanted_of
-from evenkeel_recipes.virtual_cell.stimulation import PLANS, Base, base_of_file, simulated_base, stimulated
-from evenkeel_recipes.virtual_cell.watching import Material
+from evenkeel_recipes.virtual_cell.judging.scores import TOP
+from evenkeel_recipes.virtual_cell.means.baselines import shifts
+from evenkeel_recipes.virtual_cell.means.contexts import elsewhere
+from evenkeel_recipes.virtual_cell.means.means import fit_means
+from evenkeel_recipes.virtual_cell.means.profiles import log_cp10k, profiles_of
+from evenkeel_recipes.virtual_cell.training.course import model_of, train
+from evenkeel_recipes.virtual_cell.training.material import Material
 
 COMBINATIONS = (
     "BPGM+SAMD1", "CBL+CNN1", "CEBPE+RUNX1T1", "CNN1+MAPK1", "FOXL2+HOXB9", "KLF1+MAP2K6", "KLF1+TGFBR2",

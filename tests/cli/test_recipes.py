@@ -60,8 +60,8 @@ def test_a_copy_is_the_users_own(tmp_path: Path, capsys: pytest.CaptureFixture[s
     goal = tmp_path / "mine"
     assert parse(["recipes", "copy", "deconvolution", str(goal)]) == 0
     assert "python -m mine run" in capsys.readouterr().out
-    assert (goal / "losses.py").is_file()
-    assert "evenkeel_recipes.deconvolution" not in (goal / "run.py").read_text()
+    assert (goal / "networks/losses.py").is_file()
+    assert "evenkeel_recipes.deconvolution" not in (goal / "commands/run.py").read_text()
     done = subprocess.run(
         [sys.executable, "-m", "mine", "explain", "--fault", "cli_drop"],
         cwd=tmp_path,

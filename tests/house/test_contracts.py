@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
-NUM_CONTRACTS = 5
+NUM_CONTRACTS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +114,34 @@ def test_contracts_hold_for_the_package_as_it_is(copied_package: Path) -> None:
             id="recipes",
         ),
         pytest.param(
-            {"../evenkeel_recipes/deconvolution/data.py": "import evenkeel_recipes.virtual_cell"},
+            {"../evenkeel_recipes/deconvolution/data/reference.py": "import evenkeel_recipes.virtual_cell"},
             "recipes are strangers to one another and share only the kit",
             "evenkeel_recipes.deconvolution is not allowed to import evenkeel_recipes.virtual_cell",
             id="recipe-beside-recipe",
+        ),
+        pytest.param(
+            {"../evenkeel_recipes/deconvolution/data/bulk.py": "import evenkeel_recipes.deconvolution.networks.model"},
+            "rooms of the deconvolution import lower ones, never sideways or up",
+            "evenkeel_recipes.deconvolution.data is not allowed to import evenkeel_recipes.deconvolution.networks",
+            id="deconvolution-upwards",
+        ),
+        pytest.param(
+            {"../evenkeel_recipes/virtual_cell/cells/data.py": "import evenkeel_recipes.virtual_cell.model"},
+            "rooms of the virtual cell import lower ones, never sideways or up",
+            "evenkeel_recipes.virtual_cell.cells is not allowed to import evenkeel_recipes.virtual_cell.model",
+            id="virtual-cell-upwards",
+        ),
+        pytest.param(
+            {"../evenkeel_recipes/virtual_cell/means/means.py": "import evenkeel_recipes.virtual_cell.model.losses"},
+            "rooms of the virtual cell import lower ones, never sideways or up",
+            "evenkeel_recipes.virtual_cell.means is not allowed to import evenkeel_recipes.virtual_cell.model",
+            id="virtual-cell-sideways",
+        ),
+        pytest.param(
+            {"../evenkeel_recipes/virtual_cell/attic/__init__.py": '"""A room without a layer."""'},
+            "rooms of the virtual cell import lower ones, never sideways or up",
+            "evenkeel_recipes.virtual_cell.attic",
+            id="virtual-cell-room-without-layer",
         ),
         pytest.param(
             {"../evenkeel_recipes/kit/refusal.py": "import evenkeel.step.window"},

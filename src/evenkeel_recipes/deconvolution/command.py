@@ -5,16 +5,17 @@ from __future__ import annotations
 from functools import partial
 
 from evenkeel_recipes.deconvolution import config
-from evenkeel_recipes.deconvolution.check_data import check_data
-from evenkeel_recipes.deconvolution.doctor import doctor
-from evenkeel_recipes.deconvolution.draw_samples import draw_samples
-from evenkeel_recipes.deconvolution.examine import examine
-from evenkeel_recipes.deconvolution.explain import explain
-from evenkeel_recipes.deconvolution.export import export_signature
-from evenkeel_recipes.deconvolution.menu import menu
-from evenkeel_recipes.deconvolution.monitor import monitor
-from evenkeel_recipes.deconvolution.run import predict, run
-from evenkeel_recipes.deconvolution.split_reference import split_reference
+from evenkeel_recipes.deconvolution.commands.check_data import check_data
+from evenkeel_recipes.deconvolution.commands.doctor import doctor
+from evenkeel_recipes.deconvolution.commands.draw_samples import draw_samples
+from evenkeel_recipes.deconvolution.commands.examine import examine
+from evenkeel_recipes.deconvolution.commands.explain import explain
+from evenkeel_recipes.deconvolution.commands.export import export_signature
+from evenkeel_recipes.deconvolution.commands.menu import menu
+from evenkeel_recipes.deconvolution.commands.monitor import monitor
+from evenkeel_recipes.deconvolution.commands.predict import predict
+from evenkeel_recipes.deconvolution.commands.run import run
+from evenkeel_recipes.deconvolution.commands.split_reference import split_reference
 from evenkeel_recipes.kit.command import Commands
 
 commands = Commands("deconvolution", help="Cell-type proportions of bulk RNA from a single-cell reference.")

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evenkeel_recipes.deconvolution.config import RunConfig
-from evenkeel_recipes.deconvolution.data import Parts, Reference
-from evenkeel_recipes.deconvolution.mixtures import TARGET_SUM, Mixtures, Signature
+from evenkeel_recipes.deconvolution.data.mixtures import TARGET_SUM, Mixtures, Signature
+from evenkeel_recipes.deconvolution.data.reference import Parts, Reference
 
 Array = NDArray[np.float64]
 

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from evenkeel import ops
-from evenkeel_recipes.deconvolution import losses
 from evenkeel_recipes.deconvolution.config import RunConfig
-from evenkeel_recipes.deconvolution.data import Parts, Reference, three_parts
-from evenkeel_recipes.deconvolution.likelihood import BELIEFS, DEPTH
-from evenkeel_recipes.deconvolution.mixtures import Mixtures, Signature, composition, network_input
-from evenkeel_recipes.deconvolution.model import BulkNetwork, FreeNetwork, SignatureTable, WeightedLikelihoods
-from evenkeel_recipes.deconvolution.schedules import SCHEDULES, Schedule
-from evenkeel_recipes.deconvolution.streams import EpochLength, epoch_length
-from evenkeel_recipes.deconvolution.validate import validate
+from evenkeel_recipes.deconvolution.data.mixtures import Mixtures, Signature, composition, network_input
+from evenkeel_recipes.deconvolution.data.reference import Parts, Reference, three_parts
+from evenkeel_recipes.deconvolution.data.validate import validate
+from evenkeel_recipes.deconvolution.likelihoods.likelihood import BELIEFS, DEPTH
+from evenkeel_recipes.deconvolution.networks import losses
+from evenkeel_recipes.deconvolution.networks.model import BulkNetwork, FreeNetwork, SignatureTable, WeightedLikelihoods
+from evenkeel_recipes.deconvolution.networks.schedules import SCHEDULES, Schedule
+from evenkeel_recipes.deconvolution.networks.streams import EpochLength, epoch_length
 
 Array = NDArray[np.float64]
 DEFAULT = RunConfig()

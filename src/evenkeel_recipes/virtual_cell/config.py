@@ -188,3 +188,11 @@ class PredictConfig:
     )
     on_bad: str = option("stop", "What becomes of cells whose velocity is not finite.", choices=("stop", "mask"))
     seed: int = option(0, "Of all random numbers.")
+
+
+@dataclass(frozen=True)
+class DiagnoseConfig(DataConfig):
+    """Least, largest and non-finite values of counts, means and theta, as a trained model has them on these cells."""
+
+    model: Path = option(Path("virtual-cell-run"), "Directory that a run wrote.")
+    remap: bool = option(False, "Where names are in another order than the model's, go by the names.")

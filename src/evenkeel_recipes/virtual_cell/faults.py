@@ -11,10 +11,10 @@ from torch.nn.functional import logsigmoid
 from torch.optim import Optimizer
 
 from evenkeel_recipes.kit.faults import Fault
-from evenkeel_recipes.virtual_cell.data import Study, pieces
-from evenkeel_recipes.virtual_cell.flow_data import FlowBatch
-from evenkeel_recipes.virtual_cell.model import Field, VirtualCell
-from evenkeel_recipes.virtual_cell.parts import Parts
+from evenkeel_recipes.virtual_cell.cells.data import Study, pieces
+from evenkeel_recipes.virtual_cell.model.adapter import Adapter
+from evenkeel_recipes.virtual_cell.model.latents import Encode, FlowBatch
+from evenkeel_recipes.virtual_cell.model.parts import Parts
 
 
 def raw_counts(counts: Tensor) -> Tensor:
@@ -86,16 +86,16 @@ def clip_before_unscaling(scaler: torch.amp.GradScaler) -> Callable[..., Tensor]
     return update
 
 
-def leaking_latents(model: VirtualCell, study: Study, batch: FlowBatch) -> tuple[Tensor, Tensor]:
+def leaking_latents(encode: Encode, study: Study, batch: FlowBatch) -> tuple[Tensor, Tensor]:
     """The encoder runs in stage 2, and nobody detached what it gives."""
     cells = next(pieces(study, batch.row.numpy(), len(batch.row)))
-    found = model.encode(cells.counts, cells.batch, cells.cell_type)
+    found = encode(cells.counts, cells.batch, cells.cell_type)
     return found.mean, found.log_var
 
 
-def everything(model: VirtualCell) -> list[nn.Parameter]:
+def everything(vae: Sequence[nn.Module], field: nn.Module) -> list[nn.Parameter]:
     """Stage 2 trains all there is."""
-    return list(model.parameters())
+    return [parameter for part in (*vae, field) for parameter in part.parameters()]
 
 
 def control_has_a_column(code: Tensor) -> Tensor:
@@ -108,9 +108,9 @@ def control_is_zero(code: Tensor) -> Tensor:
     return torch.cat([code, torch.zeros_like(code[:, :1])], 1)
 
 
-def adapter_itself(field: Field, code: Tensor, of_type: Tensor) -> Tensor:
+def adapter_itself(adapter: Adapter, features: Tensor, code: Tensor, of_type: Tensor) -> Tensor:
     """No bias, "so a code of 0 gives 0": but the cell type goes in as well."""
-    return field.adapter(code @ field.features, of_type)  # type: ignore[no-any-return]
+    return adapter(code @ features, of_type)  # type: ignore[no-any-return]
 
 
 def shares_of_parts(code: Tensor) -> Tensor:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from evenkeel import ops
-from evenkeel_recipes.virtual_cell.data import Study
-from evenkeel_recipes.virtual_cell.flow_data import FlowBatch
-from evenkeel_recipes.virtual_cell.losses import library_times_share, nb_log_likelihood, sum_of_terms
-from evenkeel_recipes.virtual_cell.model import VirtualCell, difference_form
-from evenkeel_recipes.virtual_cell.names import same_names
-from evenkeel_recipes.virtual_cell.parts import Parts
+from evenkeel_recipes.virtual_cell.cells.data import Study
+from evenkeel_recipes.virtual_cell.cells.names import same_names
+from evenkeel_recipes.virtual_cell.model.adapter import difference_form
+from evenkeel_recipes.virtual_cell.model.latents import Encode, FlowBatch
+from evenkeel_recipes.virtual_cell.model.losses import library_times_share, nb_log_likelihood, sum_of_terms
+from evenkeel_recipes.virtual_cell.model.parts import Parts
 
 
 def log1p_cp10k(counts: Tensor) -> Tensor:
@@ -22,14 +22,14 @@ def log1p_cp10k(counts: Tensor) -> Tensor:
     return torch.log1p(counts * (1e4 / counts.sum(1, keepdim=True)))
 
 
-def freeze_vae(model: VirtualCell) -> list[nn.Parameter]:
+def freeze_vae(vae: Sequence[nn.Module], field: nn.Module) -> list[nn.Parameter]:
     """Stage 2 trains the field and nothing else."""
-    for part in (model.encoder, model.decoder):
+    for part in vae:
         part.requires_grad_(requires_grad=False)
-    return list(model.field.parameters())
+    return list(field.parameters())
 
 
-def cached(_model: VirtualCell, _study: Study, batch: FlowBatch) -> tuple[Tensor, Tensor]:
+def cached(_encode: Encode, _study: Study, batch: FlowBatch) -> tuple[Tensor, Tensor]:
     """Latents of stage 2 were computed once, with the frozen encoder."""
     return batch.mean, batch.log_var
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from evenkeel_recipes.kit.faults import planted
 from evenkeel_recipes.virtual_cell.faults import FAULTS
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY, log1p_cp10k
-from evenkeel_recipes.virtual_cell.model import whole_difference
-from evenkeel_recipes.virtual_cell.parts import Parts
+from evenkeel_recipes.virtual_cell.model.adapter import whole_difference
+from evenkeel_recipes.virtual_cell.model.parts import Parts
 
 
 def parts_of(encoder_input: str, adapter: str, faults: Sequence[str]) -> Parts:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from evenkeel_recipes.deconvolution.command import commands
-from evenkeel_recipes.deconvolution.simulate import draw_cells, make_world
+from evenkeel_recipes.deconvolution.data.simulator import draw_cells, make_world
 
 SMALL = (
     *("--n-train", "400", "--n-val", "48", "--n-test", "60", "--n-cells", "200", "--redraws", "2", "--n-genes", "200"),

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from evenkeel_recipes.deconvolution.command import commands
+from evenkeel_recipes.deconvolution.commands.menu import CHOICES
 from evenkeel_recipes.deconvolution.faults import FAULTS
-from evenkeel_recipes.deconvolution.menu import CHOICES
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import torch
 
 from evenkeel_recipes.deconvolution.command import commands
 from evenkeel_recipes.deconvolution.config import RunConfig
-from evenkeel_recipes.deconvolution.data import three_parts
+from evenkeel_recipes.deconvolution.data.mixtures import mix, signature_of
+from evenkeel_recipes.deconvolution.data.reference import three_parts
+from evenkeel_recipes.deconvolution.data.simulator import draw_cells, make_world
 from evenkeel_recipes.deconvolution.faults import FAULTS
 from evenkeel_recipes.deconvolution.history import kl_with_the_prediction_clamped, mixed_in_logarithms
-from evenkeel_recipes.deconvolution.losses import bulk_deviance, mixed, proportion
-from evenkeel_recipes.deconvolution.mixtures import mix, signature_of
+from evenkeel_recipes.deconvolution.networks.losses import bulk_deviance, mixed, proportion
 from evenkeel_recipes.deconvolution.science import healthy
-from evenkeel_recipes.deconvolution.simulate import draw_cells, make_world
 from evenkeel_recipes.kit.faults import planted
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")

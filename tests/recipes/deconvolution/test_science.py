@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from evenkeel_recipes.deconvolution import config, science
-from evenkeel_recipes.deconvolution.audit import of_parts
+from evenkeel_recipes.deconvolution.commands.audit import of_parts
 from evenkeel_recipes.deconvolution.config import RunConfig
-from evenkeel_recipes.deconvolution.likelihood import BELIEFS
-from evenkeel_recipes.deconvolution.model import Autoencoder, BulkInput
-from evenkeel_recipes.deconvolution.schedules import SCHEDULES
+from evenkeel_recipes.deconvolution.likelihoods.likelihood import BELIEFS
+from evenkeel_recipes.deconvolution.networks.model import Autoencoder, BulkInput
+from evenkeel_recipes.deconvolution.networks.schedules import SCHEDULES
 from evenkeel_recipes.deconvolution.science import Weights, healthy
 from evenkeel_recipes.kit.checklist import Grade
 

@@ -12,15 +12,16 @@ import pytest
 import torch
 
 from evenkeel_recipes.kit.refusal import DONE
+from evenkeel_recipes.virtual_cell.cells.chosen import split_of
+from evenkeel_recipes.virtual_cell.cells.data import Study
+from evenkeel_recipes.virtual_cell.cells.simulate import simulate
 from evenkeel_recipes.virtual_cell.command import commands
 from evenkeel_recipes.virtual_cell.config import RunConfig
-from evenkeel_recipes.virtual_cell.data import Study
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
-from evenkeel_recipes.virtual_cell.model import VirtualCell
-from evenkeel_recipes.virtual_cell.parts import Parts
-from evenkeel_recipes.virtual_cell.run import model_of, split_of
-from evenkeel_recipes.virtual_cell.simulate import simulate
-from evenkeel_recipes.virtual_cell.watching import Material
+from evenkeel_recipes.virtual_cell.model.model import VirtualCell
+from evenkeel_recipes.virtual_cell.model.parts import Parts
+from evenkeel_recipes.virtual_cell.training.course import model_of
+from evenkeel_recipes.virtual_cell.training.material import Material
 
 
 def as_anndata(study: Study) -> anndata.AnnData:

@@ -14,10 +14,10 @@ from scipy import sparse
 
 from evenkeel_recipes.kit.refusal import DONE, NO_SKILL, REFUSED, STOPPED, USAGE
 from evenkeel_recipes.virtual_cell.command import commands
+from evenkeel_recipes.virtual_cell.generating.generate import Trained
+from evenkeel_recipes.virtual_cell.generating.store import read_trained
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
-from evenkeel_recipes.virtual_cell.parts import Parts
-from evenkeel_recipes.virtual_cell.store import read_trained
-from evenkeel_recipes.virtual_cell.virtual import Trained
+from evenkeel_recipes.virtual_cell.model.parts import Parts
 
 SMALL = ("--quick-test", "--hidden-dim", "32", "--eval-cells", "60", "--epochs-joint", "1")
 
@@ -187,7 +187,7 @@ def test_a_bad_velocity_in_prediction_stops(
             trained.model.field.base.bias[0] = torch.inf
         return trained, settings
 
-    monkeypatch.setattr("evenkeel_recipes.virtual_cell.predict.read_trained", poisoned)
+    monkeypatch.setattr("evenkeel_recipes.virtual_cell.generating.by_name.read_trained", poisoned)
     assert commands.call(ask) == STOPPED
     assert "sampling of P1 stopped: the velocity held" in capsys.readouterr().err
     assert not (tmp_path / "x.h5ad").exists()

@@ -17,18 +17,19 @@ import evenkeel
 from evenkeel import ops
 from evenkeel_recipes.kit.faults import planted
 from evenkeel_recipes.kit.refusal import Refused
-from evenkeel_recipes.virtual_cell.conditions import Vocabulary
-from evenkeel_recipes.virtual_cell.data import Study
+from evenkeel_recipes.virtual_cell.cells.conditions import Vocabulary
+from evenkeel_recipes.virtual_cell.cells.data import Study
+from evenkeel_recipes.virtual_cell.cells.simulate import simulate
+from evenkeel_recipes.virtual_cell.commands.run import trained_of
 from evenkeel_recipes.virtual_cell.faults import FAULTS
-from evenkeel_recipes.virtual_cell.flow_data import posteriors
+from evenkeel_recipes.virtual_cell.generating.generate import Asked, generate
+from evenkeel_recipes.virtual_cell.generating.sampling import How
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
-from evenkeel_recipes.virtual_cell.model import VirtualCell
-from evenkeel_recipes.virtual_cell.run import train, trained_of
-from evenkeel_recipes.virtual_cell.sampling import How
-from evenkeel_recipes.virtual_cell.simulate import simulate
-from evenkeel_recipes.virtual_cell.stages import flow_stage, flow_terms, joint_stage, vae_stage
-from evenkeel_recipes.virtual_cell.virtual import Asked, generate
-from evenkeel_recipes.virtual_cell.watching import Material
+from evenkeel_recipes.virtual_cell.model.model import VirtualCell
+from evenkeel_recipes.virtual_cell.training.course import train
+from evenkeel_recipes.virtual_cell.training.flow_data import posteriors
+from evenkeel_recipes.virtual_cell.training.material import Material
+from evenkeel_recipes.virtual_cell.training.stages import flow_stage, flow_terms, joint_stage, vae_stage
 
 LOUD = {"nb_where_floor": ("backward", "gradient_singularity", "nb_by_shares"),
         "check_after_clip": ("forward", "domain", "nb_by_shares"),
@@ -57,7 +58,9 @@ def reached(model: VirtualCell, loss: torch.Tensor) -> set[str]:
 def flow_leak(model: VirtualCell, material: Material) -> bool:
     """Stage 2 moves the encoder."""
     stage = flow_stage(model, material)
-    return "encoder" in reached(model, stage.loss(next(iter(stage.batches(0))), 0)[0])
+    trained = {id(parameter) for parameter in stage.parameters}
+    has_them = all(id(parameter) in trained for parameter in model.encoder.parameters())
+    return has_them and "encoder" in reached(model, stage.loss(next(iter(stage.batches(0))), 0)[0])
 
 
 def stage3_noop(model: VirtualCell, material: Material) -> bool:

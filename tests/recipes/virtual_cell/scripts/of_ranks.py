@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from evenkeel_recipes.kit.refusal import Refused
+from evenkeel_recipes.virtual_cell.cells.chosen import split_of
+from evenkeel_recipes.virtual_cell.cells.simulate import simulate
 from evenkeel_recipes.virtual_cell.config import RunConfig
-from evenkeel_recipes.virtual_cell.course import model_of, refuse_in_parts, train
-from evenkeel_recipes.virtual_cell.flow_data import posteriors, sha256_of
 from evenkeel_recipes.virtual_cell.healthy import HEALTHY
-from evenkeel_recipes.virtual_cell.ranks import Ranks, joined
-from evenkeel_recipes.virtual_cell.run import split_of
-from evenkeel_recipes.virtual_cell.simulate import simulate
-from evenkeel_recipes.virtual_cell.watching import Material
+from evenkeel_recipes.virtual_cell.training.course import model_of, refuse_in_parts, train
+from evenkeel_recipes.virtual_cell.training.flow_data import posteriors, sha256_of
+from evenkeel_recipes.virtual_cell.training.material import Material
+from evenkeel_recipes.virtual_cell.training.ranks import Ranks, joined
 
 out = Path(sys.argv[1])
 study = simulate(0, n_genes=40, cells_each=12)[0]

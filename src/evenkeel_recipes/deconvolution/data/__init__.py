@@ -1,0 +1,1 @@
+"""Labelled cells and bulk samples: read, made up, checked, and matched by the names of their genes."""

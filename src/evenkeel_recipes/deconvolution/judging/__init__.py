@@ -1,0 +1,1 @@
+"""From trained networks to proportions, and how good they are beside simpler ones."""

@@ -1,0 +1,1 @@
+"""Failures that stay finite, looked for on some cells before anything is trained."""

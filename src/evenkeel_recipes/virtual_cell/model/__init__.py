@@ -1,0 +1,1 @@
+"""What is trained, the functions of it that can be exchanged, and by which losses."""

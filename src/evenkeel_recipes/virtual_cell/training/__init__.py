@@ -1,0 +1,1 @@
+"""From drawn weights to trained ones: batches, stages, their one loop, and what is watched beside it."""
