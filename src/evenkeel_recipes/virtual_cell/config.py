@@ -72,6 +72,9 @@ class RunConfig(DataConfig):
     precision: str = option(
         "float32", "Of the linear layers; likelihoods are float32 always.", choices=("float32", "bfloat16")
     )
+    device: str = option(
+        "auto", "Where stages are trained; auto: on a GPU where there is one.", choices=("auto", "cpu", "cuda")
+    )
     gradient_checkpointing: bool = option(False, "Compute the decoder twice rather than keep its activations.")
 
     dim_int: int = option(32, "Size of the intrinsic latent.", least=1)

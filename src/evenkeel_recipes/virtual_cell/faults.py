@@ -88,8 +88,8 @@ def clip_before_unscaling(scaler: torch.amp.GradScaler) -> Callable[..., Tensor]
 
 def leaking_latents(encode: Encode, study: Study, batch: FlowBatch) -> tuple[Tensor, Tensor]:
     """The encoder runs in stage 2, and nobody detached what it gives."""
-    cells = next(pieces(study, batch.row.numpy(), len(batch.row)))
-    found = encode(cells.counts, cells.batch, cells.cell_type)
+    cells = next(pieces(study, batch.row.cpu().numpy(), len(batch.row)))
+    found = encode(*(part.to(batch.row.device) for part in (cells.counts, cells.batch, cells.cell_type)))
     return found.mean, found.log_var
 
 

@@ -35,6 +35,7 @@ from evenkeel_recipes.virtual_cell.means.profiles import profiles_of
 from evenkeel_recipes.virtual_cell.model.model import VirtualCell, num_parameters
 from evenkeel_recipes.virtual_cell.recipe import parts_of
 from evenkeel_recipes.virtual_cell.training.course import ORDER, model_of, train, vocabulary_before
+from evenkeel_recipes.virtual_cell.training.devices import device_of
 from evenkeel_recipes.virtual_cell.training.flow_data import posteriors
 from evenkeel_recipes.virtual_cell.training.material import Material
 from evenkeel_recipes.virtual_cell.training.memory import estimate, profile_lines
@@ -57,7 +58,7 @@ def run(config: RunConfig) -> int:
 def _run(config: RunConfig, ranks: Ranks) -> int:
     began = time.monotonic()
     begin_logging(ranks)
-    parts = parts_of(config.encoder_input, config.adapter, config.fault)
+    parts, device = parts_of(config.encoder_input, config.adapter, config.fault), device_of(config.device, ranks)
     if ranks.is_first:
         sys.stderr.writelines(f"{line}\n" for line in banner(config.fault, FAULTS))
     study = study_of(config)
@@ -69,13 +70,14 @@ def _run(config: RunConfig, ranks: Ranks) -> int:
     config.out.mkdir(parents=True, exist_ok=True)
     if not config.resume and config.stage in {"vae", "all"}:
         _forget(config.out)
-    material = Material(study, split, config, ranks)
+    material = Material(study, split, config, ranks, device)
     model = model_of(material, parts)
     LOG.info(
-        "%d cells, %d genes, %d parameters; %s",
+        "%d cells, %d genes, %d parameters on %s; %s",
         len(study),
         study.counts.shape[1],
         num_parameters(model),
+        device,
         estimate(study, config, num_parameters(model)),
     )
     found = _told_alarms(alarms(model, material) if ranks.is_first else [])

@@ -168,7 +168,8 @@ def _problem(
     alpha = how.guidance * model.field.effect(asked, kind, model.parts)
 
     def velocity(z: Tensor, time: float) -> Tensor:
-        return model.parts.velocity(model.field(z, torch.full((len(z), 1), time), alpha, context, model.parts))
+        now = torch.full((len(z), 1), time, device=z.device)
+        return model.parts.velocity(model.field(z, now, alpha, context, model.parts))
 
     return velocity, [step / steps for step in range(steps + 1)], solver
 

@@ -35,7 +35,7 @@ def difference_form(adapter: Adapter, features: Tensor, code: Tensor, of_type: T
     With d_i = g(e_i, c) - g(0, c): sum_i p_i d_i + gamma (g(p, c) - g(0, c) - sum_i p_i d_i). So it is exactly 0
     without a perturbation, and combinations begin as the sum of their parts (gamma is learned, from 0).
     """
-    zero = torch.zeros(len(code), features.shape[1], dtype=code.dtype)
+    zero = torch.zeros(len(code), features.shape[1], dtype=code.dtype, device=code.device)
     without = adapter(zero, of_type)
     rows, columns = code.nonzero(as_tuple=True)
     single = adapter(features[columns], of_type[rows]) - without[rows]

@@ -51,7 +51,7 @@ def flow_loss(
     model: VirtualCell, start: Tensor, end: Tensor, code: Tensor, context: tuple[Tensor, Tensor, Tensor | None]
 ) -> Tensor:
     """Mean square of velocity minus (end - start) at a random point between them, over cells and dimensions."""
-    time = torch.rand(len(start), 1)
+    time = torch.rand(len(start), 1, device=start.device)
     velocity = model.velocity((1 - time) * start + time * end, time, model.parts.code(code), context)
     return (velocity - (end - start)).square().mean()
 
@@ -71,7 +71,7 @@ def mmd(x: Tensor, y: Tensor) -> Tensor:
     Bandwidths are 1/4 to 4 times the median distance within y, a constant of the gradient.
     """
     xx, yy, xy = (ops.pairwise_distances(a, b) for a, b in ((x, x), (y, y), (x, y)))
-    scale = yy.detach()[~torch.eye(len(y), dtype=torch.bool)].median()
+    scale = yy.detach()[~torch.eye(len(y), dtype=torch.bool, device=y.device)].median()
 
     def kernel(distance: Tensor) -> Tensor:
         return torch.stack([torch.exp(-(distance**2) / (2 * (b * scale) ** 2)) for b in BANDWIDTHS]).mean(0)

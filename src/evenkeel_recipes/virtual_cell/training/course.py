@@ -17,6 +17,7 @@ from evenkeel_recipes.virtual_cell.config import RunConfig
 from evenkeel_recipes.virtual_cell.model.model import VirtualCell
 from evenkeel_recipes.virtual_cell.model.parts import Parts
 from evenkeel_recipes.virtual_cell.model.sizes import Sizes
+from evenkeel_recipes.virtual_cell.training.devices import CPU
 from evenkeel_recipes.virtual_cell.training.loop import Running, run_stage
 from evenkeel_recipes.virtual_cell.training.material import Material
 from evenkeel_recipes.virtual_cell.training.ranks import Ranks
@@ -51,7 +52,7 @@ def model_of(material: Material, parts: Parts) -> VirtualCell:
 def train(model: VirtualCell, material: Material) -> list[dict[str, object]]:
     """The stages that were asked for, each from where the one before it ended; gives a record an epoch.
 
-    Every rank trains; the first one writes.
+    Every rank trains; the first one writes. The model comes back to the CPU.
     """
     config, ranks = material.config, material.ranks
     refuse_in_parts(config, ranks)
@@ -59,6 +60,7 @@ def train(model: VirtualCell, material: Material) -> list[dict[str, object]]:
     wanted = ORDER if config.stage == "all" else (config.stage,)
     if before := stage_before(config.stage):
         _restore(model, config.out / f"{before}.json", material)
+    model.to(material.device)
     history: list[dict[str, object]] = []
     for name in wanted:
         stage = {"vae": vae_stage, "flow": flow_stage, "joint": joint_stage}[name](model, material)
@@ -69,6 +71,7 @@ def train(model: VirtualCell, material: Material) -> list[dict[str, object]]:
         facts = {"vocabulary": asdict(material.study.vocabulary), "faults": list(config.fault)}
         if ranks.is_first:
             write_checkpoint(config.out / f"{name}.json", Checkpoint(kept, facts))
+    model.to(CPU)
     return history
 
 

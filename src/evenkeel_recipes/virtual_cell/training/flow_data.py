@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from evenkeel_recipes.virtual_cell.cells.data import CellBatches, Rows, Study
 from evenkeel_recipes.virtual_cell.model.latents import FlowBatch, Posterior
 from evenkeel_recipes.virtual_cell.model.model import VirtualCell
+from evenkeel_recipes.virtual_cell.training.devices import CPU, device_of_model, moved
 from evenkeel_recipes.virtual_cell.training.ranks import Ranks
 
 CERTAIN = -60.0  # log-variance of a start that was drawn already: a standard deviation of 1e-13
@@ -28,11 +29,18 @@ LEAST_CONTROLS = 50  # of a batch and type; with fewer, partners come from all b
 class FlowBatches(Dataset[FlowBatch]):
     """Cells of stage 2 for a `DataLoader` with `collate_fn=whole`."""
 
-    def __init__(self, study: Study, latents: Posterior, rows: Rows, starts: tuple[Tensor, Tensor]) -> None:
+    def __init__(
+        self, study: Study, latents: Posterior, rows: Rows, starts: tuple[Tensor, Tensor], device: torch.device = CPU
+    ) -> None:
         """`latents` are of all cells of the study; `starts` are mean and log-variance, one for each of `rows`."""
-        self.study, self.latents, self.rows, self.starts = study, latents, torch.from_numpy(rows), starts
-        self.codes = torch.from_numpy(study.codes)
-        self.group = torch.from_numpy(study.treatment * len(study.vocabulary.cell_types) + study.cell_type)
+        kinds = (study.codes, study.treatment, study.batch, study.cell_type, rows)
+        self.codes, self.treatment, self.batch, self.cell_type, self.rows = (
+            torch.from_numpy(kind).to(device) for kind in kinds
+        )
+        self.spatial = None if study.spatial is None else torch.from_numpy(study.spatial).to(device)
+        self.latents = Posterior(*(part.to(device) for part in latents))
+        self.starts = tuple(part.to(device) for part in starts)
+        self.group = self.treatment * len(study.vocabulary.cell_types) + self.cell_type
 
     def __len__(self) -> int:
         """How many cells."""
@@ -40,16 +48,13 @@ class FlowBatches(Dataset[FlowBatch]):
 
     def __getitems__(self, places: Sequence[int]) -> FlowBatch:
         """The cells in these places of `rows`."""
-        at = torch.as_tensor(places)
+        at = torch.as_tensor(places, device=self.rows.device)
         row = self.rows[at]
-        study, in_study = self.study, row.numpy()
         return FlowBatch(
             mean=self.latents.mean[row], log_var=self.latents.log_var[row],
             start_mean=self.starts[0][at], start_log_var=self.starts[1][at],
-            code=self.codes[torch.from_numpy(study.treatment[in_study])],
-            batch=torch.from_numpy(study.batch[in_study]), cell_type=torch.from_numpy(study.cell_type[in_study]),
-            spatial=None if study.spatial is None else torch.from_numpy(study.spatial[in_study]),
-            group=self.group[row], row=row,
+            code=self.codes[self.treatment[row]], batch=self.batch[row], cell_type=self.cell_type[row],
+            spatial=None if self.spatial is None else self.spatial[row], group=self.group[row], row=row,
         )  # fmt: skip
 
     def __getitem__(self, place: int) -> FlowBatch:
@@ -58,19 +63,19 @@ class FlowBatches(Dataset[FlowBatch]):
 
 
 def posteriors(model: VirtualCell, study: Study, rows: Rows, ranks: Ranks | None = None) -> Posterior:
-    """Posteriors of these cells, without gradient and without dropout.
+    """Posteriors of these cells, without gradient and without dropout; computed where the model is, kept by the CPU.
 
     Several ranks take turns with pieces of the same size, so that all end with the bits that one process would have.
     """
     model.parts.posterior_mode(model)
-    ranks, cells = ranks or Ranks(), CellBatches(study)
+    ranks, cells, device = ranks or Ranks(), CellBatches(study), device_of_model(model)
     some = [rows[start : start + CELLS_AT_ONCE] for start in range(0, len(rows), CELLS_AT_ONCE)]
     widths = [model.sizes.dim_int] * 2 + [model.sizes.dim_tech] * 2
     found = [torch.empty(len(piece), sum(widths)) for piece in some]
     with torch.no_grad():
         for number in range(ranks.rank, len(some), ranks.size):
-            batch = cells.__getitems__(some[number].tolist())
-            found[number] = torch.cat(model.encode(batch.counts, batch.batch, batch.cell_type), 1)
+            batch = moved(cells.__getitems__(some[number].tolist()), device)
+            found[number] = torch.cat(model.encode(batch.counts, batch.batch, batch.cell_type), 1).cpu()
     every = torch.cat([ranks.given(piece, number % ranks.size) for number, piece in enumerate(found)])
     return Posterior(*(part.contiguous() for part in torch.split(every, widths, 1)))
 

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 import evenkeel
 from evenkeel_recipes.kit.outcome import peak_memory
 from evenkeel_recipes.virtual_cell.model.model import VirtualCell
+from evenkeel_recipes.virtual_cell.training.devices import device_of_model, peaks_on
 from evenkeel_recipes.virtual_cell.training.progress import Progress, read_progress, write_progress
 from evenkeel_recipes.virtual_cell.training.ranks import Loss, Ranks
 from evenkeel_recipes.virtual_cell.training.seen import Seen, left_by_clip, list_large
@@ -138,9 +139,10 @@ def run_stage(stage: Stage, model: VirtualCell, running: Running) -> list[dict[s
 def _epoch(loop: Loop, epoch: int) -> dict[str, object]:
     stage, model, running = loop.stage, loop.model, loop.running
     began, cpu, seen, before = time.monotonic(), time.process_time(), Seen(), loop.updates
-    batches = stage.batches(epoch)
+    batches, device = stage.batches(epoch), device_of_model(model)
     for batch in loop.guard.batches(batches):
-        with running.ranks.drawing_for(batch), torch.autocast("cpu", torch.bfloat16, enabled=running.bfloat16):
+        precision = torch.autocast(device.type, torch.bfloat16, enabled=running.bfloat16)
+        with running.ranks.drawing_for(batch), precision:
             loss, terms = loop.objective(batch, epoch)
         norm = model.parts.update(loss, loop.optimizer, stage.parameters, running.clip)
         loop.schedule.step()
@@ -164,6 +166,7 @@ def _epoch(loop: Loop, epoch: int) -> dict[str, object]:
         "seconds": round(time.monotonic() - began, 3),
         "cpu_seconds": round(time.process_time() - cpu, 3),
         "peak_memory_bytes": peak_memory(),
+        **peaks_on(device),
     }
 
 

@@ -15,6 +15,7 @@ from evenkeel_recipes.virtual_cell.config import RunConfig
 from evenkeel_recipes.virtual_cell.model.latents import FlowBatch, drawn
 from evenkeel_recipes.virtual_cell.model.losses import DISTANCES, distances_of_conditions, flow_loss, vae_terms
 from evenkeel_recipes.virtual_cell.model.model import VirtualCell
+from evenkeel_recipes.virtual_cell.training.devices import ResidentCells, cells_on
 from evenkeel_recipes.virtual_cell.training.flow_data import (
     FlowBatches,
     Pairing,
@@ -41,7 +42,7 @@ def vae_stage(model: VirtualCell, material: Material) -> Stage:
     """Encoder and decoder, by the evidence bound."""
     config, study, split = material.config, material.study, material.split
     parameters = [*model.encoder.parameters(), *model.decoder.parameters()]
-    cells = CellBatches(study)
+    cells = cells_on(study, material.device)
     train = torch.utils.data.Subset(cells, split.train.tolist())
 
     def batches(_epoch: int) -> DataLoader[Batch]:
@@ -71,14 +72,14 @@ def flow_stage(model: VirtualCell, material: Material) -> Stage:
 
     def dataset(rows: Rows, seed: int) -> FlowBatches:
         starts = starts_of(pairing, rows, np.random.default_rng(seed))
-        return FlowBatches(study, latents, rows, starts)
+        return FlowBatches(study, latents, rows, starts, material.device)
 
     def batches(epoch: int) -> DataLoader[FlowBatch]:
         cells = dataset(split.train, config.seed * 7919 + epoch)
         if config.lambda_dist:
             return DataLoader(
                 cells,
-                batch_sampler=OneConditionAfterTheOther(cells.group[cells.rows], config.batch_size),
+                batch_sampler=OneConditionAfterTheOther(cells.group[cells.rows].cpu(), config.batch_size),
                 collate_fn=whole,
             )
         return _loader(cells, config.batch_size)
@@ -107,9 +108,10 @@ def flow_terms(model: VirtualCell, batch: FlowBatch, material: Material) -> tupl
     aimed = model.parts.distance_target(ended(model, start, batch), end)
     distance, number = distances_of_conditions(*aimed, batch.group, DISTANCES[config.distance])
     if distance is None:  # no condition of this batch has 8 cells; the history counts how often
-        return regression, {"flow": regression, "distance": torch.zeros(()), "conditions": torch.zeros(())}
+        none = regression.new_zeros(())
+        return regression, {"flow": regression, "distance": none, "conditions": none}
     loss = regression + config.lambda_dist * distance
-    return loss, {"flow": regression, "distance": distance, "conditions": torch.tensor(float(number))}
+    return loss, {"flow": regression, "distance": distance, "conditions": regression.new_tensor(float(number))}
 
 
 def joint_stage(model: VirtualCell, material: Material) -> Stage:
@@ -119,7 +121,7 @@ def joint_stage(model: VirtualCell, material: Material) -> Stage:
     model.requires_grad_(requires_grad=True)
     controls = split.train[study.treatment[split.train] == study.control]
     pairing = Pairing("control", config.coupling == "ot", study, latents, controls)
-    cells = CellBatches(study)
+    cells = cells_on(study, material.device)
 
     def batches(epoch: int) -> DataLoader[tuple[Batch, Batch]]:
         model.train()
@@ -157,7 +159,7 @@ class Pairs(Dataset[tuple[Batch, Batch]]):
 
     def __init__(
         self,
-        cells: CellBatches,
+        cells: ResidentCells | CellBatches,
         rows: Rows,
         partner: Rows,
     ) -> None:

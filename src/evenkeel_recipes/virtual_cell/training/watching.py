@@ -15,6 +15,7 @@ from evenkeel_recipes.virtual_cell.cells.data import Rows, pieces
 from evenkeel_recipes.virtual_cell.model.latents import FlowBatch, Posterior, drawn
 from evenkeel_recipes.virtual_cell.model.losses import floor_of, flow_loss, vae_terms
 from evenkeel_recipes.virtual_cell.model.model import VirtualCell
+from evenkeel_recipes.virtual_cell.training.devices import fixed_noise, moved
 from evenkeel_recipes.virtual_cell.training.flow_data import FlowBatches, stds_of_conditions
 from evenkeel_recipes.virtual_cell.training.material import Material
 
@@ -64,11 +65,10 @@ def vae_validation(model: VirtualCell, material: Material) -> Mapping[str, float
     """The loss of stage 1 on other cells, without dropout, with noise that never changes."""
     model.eval()
     config, rows = material.config, material.split.validation[:VALIDATION_CELLS]
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(FIXED)
+    with fixed_noise(FIXED, material.device), torch.no_grad():
         found = [
             (len(batch.row), *vae_terms(model, batch, config.beta, config.nll_reduction == "mean_gene")[:2])
-            for batch in pieces(material.study, rows)
+            for batch in (moved(piece, material.device) for piece in pieces(material.study, rows))
         ]
     n = sum(size for size, _, _ in found)
     return {
@@ -84,13 +84,12 @@ def flow_validation(model: VirtualCell, watched: FlowBatches) -> Mapping[str, fl
     squares, beside what they are trained to be.
     """
     batch = watched.__getitems__(range(len(watched)))
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(FIXED)
+    with fixed_noise(FIXED, batch.mean.device), torch.no_grad():
         start, end = drawn(batch.start_mean, batch.start_log_var), drawn(batch.mean, batch.log_var)
         value = float(flow_loss(model, start, end, batch.code, batch.context))
-        distance = TwoSamples.of(ended(model, start, batch), end).energy().value
+        distance = TwoSamples.of(ended(model, start, batch).cpu(), end.cpu()).energy().value
         still = float((end - start).square().mean())
-        code, time = model.parts.code(batch.code), torch.rand(len(start), 1)
+        code, time = model.parts.code(batch.code), torch.rand(len(start), 1, device=start.device)
         velocity = model.velocity((1 - time) * start + time * end, time, code, batch.context)
         ratio = (float(velocity.square().mean()) / still) ** 0.5
     if ratio > MOST_RATIO:
@@ -104,6 +103,6 @@ def ended(model: VirtualCell, start: Tensor, batch: FlowBatch) -> Tensor:
     context = model.field.context(*batch.context)
 
     def velocity(z: Tensor, time: float) -> Tensor:
-        return model.field(z, torch.full((len(z), 1), time), alpha, context, model.parts)  # type: ignore[no-any-return]
+        return model.field(z, torch.full((len(z), 1), time, device=z.device), alpha, context, model.parts)  # type: ignore[no-any-return]
 
     return ops.integrate(velocity, start, [step / SHORT_SOLUTION for step in range(SHORT_SOLUTION + 1)], ops.MIDPOINT)
