@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,3 +44,13 @@ def test_under_torchrun(torchrun: Start, tmp_path: Path) -> None:
     assert ended.statuses == (1,), ended.said
     assert "ValueError: rank 1 cannot read its data" in ended.stderr[0]
     assert not (tmp_path / "out" / "incident.json").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_nothing_of_ours_runs_when_python_ends(ranks: Start) -> None:
+    """A thread of gloo that lets go of a tensor then would end the process with SIGABRT in place of its status."""
+    ended = ranks("guarded.py")
+    assert ended.statuses == (3, 3), ended.said
+    assert (ended.directory / "evenkeel" / "incident.json").is_file()
+    left = [(ended.directory / f"threads{rank}").read_text() for rank in range(2)]
+    assert left == ["2", "2"]  # of the program's own group, which it did not destroy

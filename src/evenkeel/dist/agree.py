@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
 from typing import final
@@ -57,6 +59,9 @@ class Agreement:
     The group is made at the first use, which all ranks have to reach at the same point of their programs, as they have
     to reach every `post` and `exchange`. When the program destroyed its process groups and began with new ones, a new
     group is made too. Ask `world.can_agree()` first.
+
+    At the end of the process it is closed, if nobody did so before: a thread of gloo that lets go of a tensor while
+    Python ends takes the process down, with SIGABRT in place of its status.
 
     A rank whose process ends, in whatever way, is noticed at once: its connections close. One exception: forked
     children hold the connections too, so as long as they live it is noticed at the timeout only. The workers of a
@@ -176,6 +181,7 @@ class Agreement:
             timeout = _timeout_of(default) if self._timeout is None else self._timeout
             self._group = dist.new_group(backend="gloo", timeout=timeout, group_desc="evenkeel")
             self._beside = default
+            atexit.register(_close_the_living, weakref.ref(self))
         return self._group
 
     def _lost(self, reason: str) -> PeerLost:
@@ -189,6 +195,12 @@ class Agreement:
             f"another rank stopped, or did not come to the common verdict on a step (gloo says: {words}); look for "
             "the first error in the outputs of the other ranks, and at the last lines of their journals"
         )
+
+
+def _close_the_living(agreement: weakref.ref[Agreement]) -> None:
+    alive = agreement()
+    if alive is not None:
+        alive.close()
 
 
 def _timeout_of(group: dist.ProcessGroup | None) -> timedelta | None:
