@@ -17,7 +17,7 @@ written = Path(sys.argv[-1])
 
 
 def runs_last():
-    names = [Path(f"/proc/self/task/{thread}/comm").read_text().strip() for thread in os.listdir("/proc/self/task")]
+    names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
     (written / f"threads{os.environ['RANK']}").write_text(str(names.count("pt_gloo_runloop")))
 
 

@@ -14,6 +14,8 @@ from evenkeel_recipes.kit.refusal import Refused
 TARGET_SUM = 1e4  # counts per ten thousand: the unit of what the network reads
 SHRINKAGE = 10  # cells: a type with so few is believed half
 BORROWING = 60  # cells: a type with so few is believed half about the spread of its cells
+ALIKE = 30.0  # a fraction p of the samples of one tissue has the variance p·(1 - p)/31
+LEAST_ALIKE = 0.05  # for a type of which there is next to none
 FLOOR = 1e-4  # share of the background in each row of a signature
 
 
@@ -115,8 +117,19 @@ def mix(reference: Reference, n_samples: int, n_cells: int, alpha: float, seed: 
         seed: of the draw.
     """
     rng = np.random.default_rng(seed)
-    n_types = len(reference.types)
-    target = rng.dirichlet(np.full(n_types, alpha), n_samples)
+    return _poured(reference, rng.dirichlet(np.full(len(reference.types), alpha), n_samples), n_cells, rng)
+
+
+def mix_alike(reference: Reference, n_samples: int, n_cells: int, alpha: float, seed: int) -> Mixtures:
+    """The same, where samples are like those of one tissue: about one composition that was drawn so."""
+    rng = np.random.default_rng(seed)
+    centre = rng.dirichlet(np.full(len(reference.types), alpha))
+    return _poured(reference, rng.dirichlet(ALIKE * centre + LEAST_ALIKE, n_samples), n_cells, rng)
+
+
+def _poured(reference: Reference, target: NDArray[np.float64], n_cells: int, rng: np.random.Generator) -> Mixtures:
+    """Cells in about the fractions of `target` [samples, types]."""
+    n_samples, n_types = target.shape
     numbers = np.stack([rng.multinomial(n_cells, row / row.sum()) for row in target])
     members = [np.flatnonzero(reference.labels == kind) for kind in range(n_types)]
     rows, cells = [], []

@@ -14,7 +14,7 @@ MUCH_WORSE = 2.0  # overdispersion, beside the worst of the samples
 FEW = 5  # samples, with fewer of which in a level nothing can be said about it
 LEVEL = 0.9
 USUAL = 0.99  # of samples like the reference are not strange
-BIAS = 0.02  # beside sqrt(p·(1 - p) + 0.01): what is wrong with an estimate that no noise explains
+BIAS = 0.03  # beside sqrt(p·(1 - p) + 0.01): what is wrong with an estimate that no noise explains
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Calibration:
     The first two dimensions are: fitted each by itself, or together; and levels of how foreign the technology is.
 
     Attributes:
-        widths: [2, levels, types], half-widths in units of sqrt(variance + 0.02²·(p·(1 - p) + 0.01)).
+        widths: [2, levels, types], half-widths in units of sqrt(variance + 0.03²·(p·(1 - p) + 0.01)).
         edges: [2, levels - 1], ascending: which level a sample is in.
         outlying: [2, levels], what one sample in a hundred exceeds.
         misfit: [2], twice the overdispersion of any of the samples, as a logarithm.

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenkeel_recipes.deconvolution.config import DataConfig
-from evenkeel_recipes.deconvolution.data.mixtures import Mixtures, Signature, composition, mix, rescaled, signature_of
+from evenkeel_recipes.deconvolution.data.mixtures import (
+    Mixtures,
+    Signature,
+    composition,
+    mix,
+    mix_alike,
+    rescaled,
+    signature_of,
+)
 from evenkeel_recipes.deconvolution.data.reference import Parts, Reference, divide, halved, united
 from evenkeel_recipes.deconvolution.likelihoods.likelihood import Fitted, fit_all, joined
 from evenkeel_recipes.deconvolution.likelihoods.study import fit_study
@@ -21,12 +29,19 @@ from evenkeel_recipes.kit.refusal import Refused
 Array = NDArray[np.float64]
 BLOCKS = 8
 Fit = Callable[[Array, Signature], Fitted]
-STUDIES = (  # training samples that are measured in one way, and how they are fitted; a redraw each in turn
-    (100, fit_all),
-    (50, fit_study),
-    (150, fit_study),
-    (500, fit_study),
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What a study is like: how its samples are drawn, and how they are fitted."""
+
+    draw: Callable[[Reference, int, int, float, int], Mixtures]
+    fit: Fit
+
+
+ALONE, TOGETHER, ONE_TISSUE = Design(mix, fit_all), Design(mix, fit_study), Design(mix_alike, fit_study)
+TRAINED_ON = ((100, ALONE), (50, TOGETHER), (20, ONE_TISSUE), (150, TOGETHER), (500, TOGETHER))  # a redraw each in turn
+CHOSEN_BY = (ALONE, TOGETHER, ALONE, ONE_TISSUE)  # a block each in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +95,9 @@ def simulate(parts: Parts, config: DataConfig, science: Science) -> Prepared:
 
 
 def to_choose_by(cells: Reference, signature: Signature, config: DataConfig, science: Science) -> Split:
-    """Studies by three technologies, of which every other one is fitted sample by sample."""
-    studies = enumerate(_by_technologies(cells, config))
-    return _together(
-        [_split(study, signature, science, fit_study if place % 2 else fit_all) for place, study in studies]
-    )
+    """Studies by three technologies; half of them are fitted sample by sample, a quarter are of one tissue each."""
+    studies = _by_technologies(cells, config)
+    return _together([_split(study, signature, science, design.fit) for design, study in studies])
 
 
 def to_calibrate(parts: Parts, config: DataConfig, science: Science) -> Split:
@@ -116,18 +129,18 @@ def to_train_on(cells: Reference, config: DataConfig, science: Science) -> Split
     for redraw in range(config.redraws):
         known, mixed = divide(cells, (0.75, 0.25), config.seed + redraw)
         signature = known_signature(known, science)
-        drawn = mix(mixed, config.n_train // config.redraws, config.n_cells, config.alpha, config.seed + redraw)
-        size, fit = STUDIES[redraw % len(STUDIES)]
-        studies = _studies(drawn, size, config.technology, config.seed + redraw)
-        pieces += [_split(study, signature, science, fit) for study in studies]
+        size, design = TRAINED_ON[redraw % len(TRAINED_ON)]
+        studies = _studies(mixed, size, design, config, 10_000 * config.seed + 1000 * redraw)
+        pieces += [_split(study, signature, science, design.fit) for study in studies]
     return _together(pieces)
 
 
-def _studies(drawn: Mixtures, size: int, technology: float, seed: int) -> Iterator[Mixtures]:
-    """Samples in groups of `size`, each group measured by a technology of its own."""
-    rng = np.random.default_rng(seed)
-    for start in range(0, len(drawn.counts), size):
-        yield rescaled(drawn.take(slice(start, start + size)), rng.uniform(0, technology), seed + start)
+def _studies(cells: Reference, size: int, design: Design, config: DataConfig, seed: int) -> Iterator[Mixtures]:
+    """The samples of a redraw in studies of `size`, each measured by a technology of its own."""
+    rng, n_samples = np.random.default_rng(seed), config.n_train // config.redraws
+    for start in range(0, n_samples, size):
+        drawn = design.draw(cells, min(size, n_samples - start), config.n_cells, config.alpha, seed + start)
+        yield rescaled(drawn, rng.uniform(0, config.technology), seed + start)
 
 
 def technologies(config: DataConfig) -> tuple[float, float, float]:
@@ -135,7 +148,7 @@ def technologies(config: DataConfig) -> tuple[float, float, float]:
     return (0.0, config.technology / 2, config.technology)
 
 
-def _by_technologies(reference: Reference, config: DataConfig) -> Iterator[Mixtures]:
+def _by_technologies(reference: Reference, config: DataConfig) -> Iterator[tuple[Design, Mixtures]]:
     """A third of the samples each, in studies of half of the cells that there are.
 
     An estimate of a study is wrong in one direction because of which cells it got, and a new sample will have others.
@@ -144,8 +157,9 @@ def _by_technologies(reference: Reference, config: DataConfig) -> Iterator[Mixtu
         for block in range(BLOCKS):
             seed = config.seed + 123 + BLOCKS * place + block
             n_samples = config.n_val // 3 * (block + 1) // BLOCKS - config.n_val // 3 * block // BLOCKS
-            drawn = mix(halved(reference, seed), n_samples, config.n_cells, config.alpha, seed)
-            yield rescaled(drawn, deviation, seed)
+            design = CHOSEN_BY[block % len(CHOSEN_BY)]
+            drawn = design.draw(halved(reference, seed), n_samples, config.n_cells, config.alpha, seed)
+            yield design, rescaled(drawn, deviation, seed)
 
 
 def _split(mixtures: Mixtures, signature: Signature, science: Science, fit: Fit) -> Split:

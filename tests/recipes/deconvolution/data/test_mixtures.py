@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenkeel_recipes.deconvolution.data.mixtures import adapted, composition, mix, network_input, signature_of
+from evenkeel_recipes.deconvolution.data.mixtures import (
+    adapted,
+    composition,
+    mix,
+    mix_alike,
+    network_input,
+    signature_of,
+)
+from evenkeel_recipes.deconvolution.data.reference import Reference
 from evenkeel_recipes.deconvolution.data.simulator import draw_cells, make_world
 from evenkeel_recipes.kit.refusal import Refused
 
@@ -32,6 +40,21 @@ def test_the_networks_view_has_its_known_range() -> None:
     assert np.expm1(view.astype(float)).sum(1) == pytest.approx(1e4, rel=1e-6)
     with pytest.raises(Refused, match="the first is 1"):
         composition(np.array([[1.0, 2.0], [0.0, 0.0]]))
+
+
+def test_samples_of_one_tissue_are_alike_as_said() -> None:
+    """About a composition that the seed drew: variance p·(1 - p)/(30 + 8·0.05 + 1), and that of drawing cells."""
+    cells = draw_cells(make_world(0, n_genes=300), 800, 0)
+    alike = mix_alike(cells, 4000, 1000, 1.0, 3)
+    mean = alike.fractions.mean(0)
+    expected = mean * (1 - mean) * (1 / 31.4 + 1 / 1000)
+    assert alike.fractions.var(0) == pytest.approx(expected, rel=0.1)
+    assert np.ptp(mean_of_seed(cells, 4) - mean) > 0.1
+    assert alike.fractions.sum(1) == pytest.approx(1)
+
+
+def mean_of_seed(cells: Reference, seed: int) -> np.ndarray:
+    return np.asarray(mix_alike(cells, 200, 1000, 1.0, seed).fractions.mean(0))
 
 
 def test_the_variance_of_a_signature_is_that_of_signatures_of_other_cells() -> None:
