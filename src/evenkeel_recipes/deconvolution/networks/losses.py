@@ -49,7 +49,8 @@ def squared_proportion(logits: Tensor, target: Tensor) -> Tensor:
 
 def mixed(shares: Tensor, composition: Tensor) -> Tensor:
     """The composition [..., B, G] that shares of mRNA [..., B, K] of the types [K, G] come to: mixing is linear."""
-    return shares @ composition
+    with torch.autocast(shares.device.type, enabled=False):  # in bfloat16 a gene would be off by up to a part in 256
+        return shares.float() @ composition.float()
 
 
 def bulk_deviance(expected: Tensor, observed: Tensor, negentropy: Tensor) -> Tensor:
@@ -60,7 +61,8 @@ def bulk_deviance(expected: Tensor, observed: Tensor, negentropy: Tensor) -> Ten
         observed: [B, G], from 0 up.
         negentropy: [B], Σ b·log b of the observed, which no parameter changes.
     """
-    matched: Tensor = torch.linalg.vecdot(observed, torch.log(expected))
+    with torch.autocast(expected.device.type, enabled=False):
+        matched: Tensor = torch.linalg.vecdot(observed, torch.log(expected))
     return (negentropy - matched).mean()
 
 

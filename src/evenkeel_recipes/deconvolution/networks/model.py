@@ -18,7 +18,7 @@ SMOOTHING = 1e-2  # of an estimate, shared by all types, before its logarithm
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A batch of cells, decoded: [B, G]; mean and log-variance of the posterior: [B, D]."""
+    """A batch of cells, decoded: [B, G]; mean and log-variance of the posterior: [B, D]; float32 under autocast too."""
 
     decoded: Tensor
     mean: Tensor
@@ -59,10 +59,10 @@ class Autoencoder(nn.Module):
 
     def forward(self, cells: Tensor) -> Encoded:
         """Encode and decode; a draw from the posterior while training, its mean after."""
-        mean, raw = self.encoder((cells - self.mean) / self.scale).chunk(2, dim=-1)
+        mean, raw = self.encoder((cells - self.mean) / self.scale).float().chunk(2, dim=-1)
         log_var = self.bounded(raw)
         drawn = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean) if self.training else mean
-        return Encoded(self.decoder(drawn), mean, log_var)
+        return Encoded(self.decoder(drawn).float(), mean, log_var)
 
 
 class SignatureTable(nn.Module):
@@ -162,8 +162,8 @@ class Deconvolution(nn.Module):
         self.register_buffer("content", content)
 
     def logits(self, bulk: BulkInput) -> Tensor:
-        """[M, B, K], of each of the M networks."""
-        return torch.stack([network(bulk) for network in self.networks])
+        """[M, B, K] float32, of each of the M networks."""
+        return torch.stack([network(bulk) for network in self.networks]).float()
 
 
 def _layers(widths: Sequence[int], between: Callable[[], Sequence[nn.Module]]) -> nn.Sequential:
