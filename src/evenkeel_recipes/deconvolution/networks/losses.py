@@ -50,7 +50,7 @@ def squared_proportion(logits: Tensor, target: Tensor) -> Tensor:
 def mixed(shares: Tensor, composition: Tensor) -> Tensor:
     """The composition [..., B, G] that shares of mRNA [..., B, K] of the types [K, G] come to: mixing is linear."""
     with torch.autocast(shares.device.type, enabled=False):  # in bfloat16 a gene would be off by up to a part in 256
-        return shares.float() @ composition.float()
+        return shares @ composition
 
 
 def bulk_deviance(expected: Tensor, observed: Tensor, negentropy: Tensor) -> Tensor:
