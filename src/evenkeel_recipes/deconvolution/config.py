@@ -9,6 +9,7 @@ from evenkeel_recipes.kit.options import option, required
 
 ASSUMED = ("linear", "log1p", "log2p1")
 HEADS = ("anchored", "free")
+RESIDUAL_INPUTS = ("logq", "logq+x", "auto")
 RECONSTRUCTIONS = ("deviance", "nb", "mse_log1p")
 SCHEDULES = ("constant", "cosine", "plateau")
 PRESETS = ("default", "late")
@@ -70,6 +71,11 @@ class RunConfig(DataConfig):
     n_hidden: int = option(1, "Hidden layers of encoder, decoder and networks each.", least=1)
     logvar_bound: float = option(10.0, "The log-variance of a cell stays within ± this.", above=0, below=88)
     head: str = option("anchored", "Networks start from the likelihoods, or read expression alone.", choices=HEADS)
+    residual_inputs: str = option(
+        "logq",
+        "What anchored networks read: the likelihoods' estimates, the expression as well, or what validates better.",
+        choices=RESIDUAL_INPUTS,
+    )
     dropout: float = option(0.2, "Dropout of the deconvolution network.", least=0, below=1)
     members: int = option(3, "Networks whose estimates are averaged.", least=1)
     learning_rate: float = option(1e-3, "Step size of AdamW.", "--lr", above=0)

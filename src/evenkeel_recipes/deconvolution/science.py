@@ -19,7 +19,16 @@ from evenkeel_recipes.deconvolution.data.reference import Parts, Reference, thre
 from evenkeel_recipes.deconvolution.data.validate import validate
 from evenkeel_recipes.deconvolution.likelihoods.likelihood import BELIEFS, DEPTH
 from evenkeel_recipes.deconvolution.networks import losses
-from evenkeel_recipes.deconvolution.networks.model import BulkNetwork, FreeNetwork, SignatureTable, WeightedLikelihoods
+from evenkeel_recipes.deconvolution.networks.model import (
+    BulkInput,
+    BulkNetwork,
+    FreeNetwork,
+    Read,
+    SignatureTable,
+    WeightedLikelihoods,
+    logs_and_expression,
+    logs_of_estimates,
+)
 from evenkeel_recipes.deconvolution.networks.schedules import SCHEDULES, Schedule
 from evenkeel_recipes.deconvolution.networks.streams import EpochLength, epoch_length
 
@@ -150,10 +159,15 @@ def composition_of_view(view: Tensor) -> Tensor:
     return linear / linear.sum(-1, keepdim=True)
 
 
-def anchored(n_genes: int, n_types: int, config: RunConfig) -> list[nn.Module]:  # noqa: ARG001  one signature for all
-    """The weighted likelihoods, and networks that start from them."""
-    n_estimates = len(BELIEFS)
-    members = [BulkNetwork(n_estimates, n_types, config.hidden, config.dropout) for _ in range(config.members)]
+def anchored(n_genes: int, n_types: int, config: RunConfig) -> list[nn.Module]:
+    """The weighted likelihoods, and networks that start from them: `members` of each kind, one kind after the other."""
+    n_estimates, kinds = len(BELIEFS), RESIDUAL_INPUTS[config.residual_inputs]
+    sample = BulkInput(torch.ones(1, n_estimates, n_types), torch.zeros(1), torch.zeros(1, n_genes))
+    members = [
+        BulkNetwork(n_estimates, n_types, read, read(sample).shape[1], config.hidden, config.dropout)
+        for read in kinds
+        for _ in range(config.members)
+    ]
     return [WeightedLikelihoods(n_estimates), *members]
 
 
@@ -196,6 +210,11 @@ def left_alone(directory: Path) -> None:
     """Files stay as they were written."""
 
 
+RESIDUAL_INPUTS: Mapping[str, tuple[Read, ...]] = {
+    "logq": (logs_of_estimates,),
+    "logq+x": (logs_and_expression,),
+    "auto": (logs_of_estimates, logs_and_expression),
+}
 HEADS: Mapping[str, Networks] = {"anchored": anchored, "free": free}
 RECONSTRUCTIONS: Mapping[str, BulkLoss] = {
     "deviance": deviance_of_the_mix,

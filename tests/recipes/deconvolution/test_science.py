@@ -21,6 +21,7 @@ from evenkeel_recipes.kit.checklist import Grade
     ("names", "table"),
     [
         (config.HEADS, science.HEADS),
+        (config.RESIDUAL_INPUTS, science.RESIDUAL_INPUTS),
         (config.RECONSTRUCTIONS, science.RECONSTRUCTIONS),
         (config.PRESETS, science.PRESETS),
         (config.SCHEDULES, SCHEDULES),
@@ -84,3 +85,18 @@ def test_the_log_variance_is_bounded_as_asked_for() -> None:
 def test_a_length_of_an_epoch_that_is_none_is_refused(asked: str) -> None:
     with pytest.raises(click.UsageError, match="allowed are bulk, max or a number from 1 up"):
         healthy(RunConfig(epoch_len=asked))
+
+
+def test_an_anchored_network_reads_what_it_was_told_to() -> None:
+    """Nothing but that is added: at first each kind answers as the likelihoods do."""
+    rng = np.random.default_rng(0)
+    estimates = torch.from_numpy(rng.dirichlet(np.ones(3), (5, len(BELIEFS)))).float()
+    for kind, reads in (("logq", (False, False)), ("logq+x", (True, True)), ("auto", (False, False, True, True))):
+        asked = RunConfig(residual_inputs=kind, members=2)
+        anchor, *networks = (each.eval() for each in healthy(asked).networks(40, 3, asked))
+        assert len(networks) == len(reads)
+        plain, other = (BulkInput(estimates, torch.zeros(5), torch.rand(5, 40)) for _ in range(2))
+        for network, expression in zip(networks, reads, strict=True):
+            torch.testing.assert_close(network(plain), anchor(plain))
+            torch.nn.init.ones_(network.residual[-1].weight)
+            assert torch.equal(network(plain), network(other)) is not expression

@@ -50,7 +50,7 @@ def examine(config: TestConfig) -> int:
     prepared = read(data_of(replace(used, out=run)), parts, science)
     signature = known_signature(parts.train, science)
     model = _restored(path, build(parts.train, signature, used, science))
-    estimator = settle(model, science.emitted, signature, prepared.val)
+    estimator = settle(model, science.emitted, signature, prepared.val, used.members)
     unseen = to_judge_by(parts, signature, used, science, config.n_test, config.seed)
     judged = judge(estimator, replace(prepared, test=unseen), parts, used, science, began)
     out = config.out or run / "test"

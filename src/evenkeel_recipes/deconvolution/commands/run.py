@@ -65,9 +65,9 @@ def run(asked: RunConfig) -> int:
     model, whole = on_all_cells(reference, trained.epochs, config, science)
     if own_rank():
         return DONE  # one process judges and writes
-    estimator = settle(trained.model, science.emitted, signature, prepared.val)
+    estimator = settle(trained.model, science.emitted, signature, prepared.val, config.members)
     judged = judge(estimator, prepared, parts, config, science, began)
-    widths = calibrated(trained.model, science.emitted, estimator.blend, to_calibrate(parts, config, science))
+    widths = calibrated(trained.model, science.emitted, estimator.weights, to_calibrate(parts, config, science))
     whole_estimator = replace(estimator, model=model, signature=whole, calibration=widths)
     kept = Kept(whole_estimator, reference.genes, reference.types, config.fault)
     write_kept(config.out / "model.json", kept, config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,14 +30,14 @@ class Estimator:
         model: the networks.
         emitted: what becomes of their logits.
         signature: of the reference, over all of its genes.
-        blend: the weight of the networks beside the weighted likelihoods.
+        weights: [networks] float64, of each in the answer, sum to 1; the first is of the weighted likelihoods.
         calibration: of the intervals, and of what is usual.
     """
 
     model: Deconvolution
     emitted: Callable[[Tensor], Tensor]
     signature: Signature
-    blend: float
+    weights: Array
     calibration: Calibration
 
 
@@ -67,17 +67,32 @@ def settle(
     emitted: Callable[[Tensor], Tensor],
     signature: Signature,
     val: Split,
+    members: int,
 ) -> Estimator:
-    """Choose the blend and calibrate the intervals on validation samples."""
+    """Choose the weights and calibrate the intervals on validation samples.
+
+    Behind the weighted likelihoods stand networks of one kind or more, `members` of each: one kind has a say.
+    """
     each = _by_network(model, emitted, val.fitted, val.view)
-    blend = min(BLENDS, key=lambda weight: float(np.abs(_blended(each, weight) - val.fractions).mean()))
-    return Estimator(model, emitted, signature, blend, calibrated(model, emitted, blend, val))
+    weights = min(
+        _candidates(len(each), members), key=lambda tried: float(np.abs(_blended(each, tried) - val.fractions).mean())
+    )
+    return Estimator(model, emitted, signature, weights, calibrated(model, emitted, weights, val))
 
 
-def calibrated(model: Deconvolution, emitted: Callable[[Tensor], Tensor], blend: float, val: Split) -> Calibration:
+def calibrated(model: Deconvolution, emitted: Callable[[Tensor], Tensor], weights: Array, val: Split) -> Calibration:
     """How wide intervals have to be, and what is usual, on samples that the networks have not seen."""
     each = _by_network(model, emitted, val.fitted, val.view)
-    return calibrate(_blended(each, blend), val.fractions, val.fitted, LEVELS)
+    return calibrate(_blended(each, weights), val.fractions, val.fitted, LEVELS)
+
+
+def _candidates(n_networks: int, members: int) -> Iterator[Array]:
+    """Weights of which those are taken that validate best."""
+    for first in range(1, n_networks, members):
+        for blend in BLENDS:
+            weights = np.zeros(n_networks)
+            weights[0], weights[first : first + members] = 1 - blend, blend / members
+            yield weights
 
 
 def estimate(estimator: Estimator, counts: Array, genes: NDArray[np.int64]) -> Estimated:
@@ -100,7 +115,7 @@ def estimate(estimator: Estimator, counts: Array, genes: NDArray[np.int64]) -> E
 
 def of_fitted(estimator: Estimator, fitted: Fitted, view: NDArray[np.float32]) -> Estimated:
     """The same, where the likelihoods have already been asked."""
-    fractions = _blended(_by_network(estimator.model, estimator.emitted, fitted, view), estimator.blend)
+    fractions = _blended(_by_network(estimator.model, estimator.emitted, fitted, view), estimator.weights)
     lower, upper = interval(fractions, fitted, estimator.calibration)
     mass = fractions * estimator.signature.content
     shares = mass / mass.sum(1, keepdims=True)
@@ -125,6 +140,6 @@ def _by_network(
         return np.asarray(emitted(model.logits(given)).double().softmax(-1).numpy())
 
 
-def _blended(each: Array, weight: float) -> Array:
+def _blended(each: Array, weights: Array) -> Array:
     """[networks, samples, types] to [samples, types]."""
-    return np.asarray((1 - weight) * each[0] + weight * each[1:].mean(0))
+    return np.asarray(np.tensordot(weights, each, axes=1))

@@ -28,7 +28,7 @@ def judge(
     notes = {
         "unit": f"pseudo-bulk samples of cells held out by {parts.unit}",
         "genes": len(parts.train.genes),
-        "networks_weight": estimator.blend,
+        "networks_weight": float(estimator.weights[1:].sum()),
         "faults": list(config.fault),
     }
     return Judged(

@@ -50,7 +50,7 @@ def write_kept(path: Path, kept: Kept, config: RunConfig) -> None:
         "recipe": "deconvolution",
         "genes": list(kept.genes),
         "types": list(kept.types),
-        "blend": estimator.blend,
+        "weights": estimator.weights.tolist(),
         "options": as_mapping(config),
     }
     write_checkpoint(path, Checkpoint(tensors, facts))
@@ -66,6 +66,8 @@ def read_kept(path: Path) -> Kept:
     facts: dict[str, Any] = dict(checkpoint.facts)
     if facts.get("recipe") != "deconvolution":
         raise Refused(f"{path} is of recipe {facts.get('recipe')!r}, not of deconvolution")
+    if "weights" not in facts:
+        raise Refused(f"{path} has no weights of its networks: written by another version; train again")
     tensors = checkpoint.tensors
     arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith("model.")}
     signature = Signature(*_values(path, arrays, "signature", Signature))
@@ -78,7 +80,7 @@ def read_kept(path: Path) -> Kept:
     except RuntimeError as error:
         raise Refused(f"{path} is of a model that this version does not build; train again: {error}") from error
     calibration = Calibration(*_values(path, arrays, "calibration", Calibration))
-    estimator = Estimator(model.eval(), science.emitted, signature, facts["blend"], calibration)
+    estimator = Estimator(model.eval(), science.emitted, signature, np.array(facts["weights"]), calibration)
     return Kept(estimator, _names(facts["genes"]), _names(facts["types"]), config.fault)
 
 

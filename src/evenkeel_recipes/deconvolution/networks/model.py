@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from evenkeel import ops
 
 FLOOR = 1e-4  # share of the background in each row of the signature: its logarithm has a slope everywhere
+MOST_EXPRESSION = 9.2104  # log1p of counts per ten thousand where one gene has them all
 SMOOTHING = 1e-2  # of an estimate, shared by all types, before its logarithm
 
 
@@ -38,6 +39,9 @@ class BulkInput:
     estimates: Tensor
     misfit: Tensor
     expression: Tensor
+
+
+Read = Callable[[BulkInput], Tensor]
 
 
 class Autoencoder(nn.Module):
@@ -104,21 +108,36 @@ class WeightedLikelihoods(nn.Module):
         return logits
 
 
-class BulkNetwork(nn.Module):
-    """Logits of cell fractions: the weighted likelihoods, and what training found to add to them; at first nothing."""
+def logs_of_estimates(bulk: BulkInput) -> Tensor:
+    """[B, E·K + 1]: logarithms of the estimates, smoothed, and the misfit; about ±1."""
+    logs = (torch.log(bulk.estimates + SMOOTHING / bulk.estimates.shape[-1]) + 3) / 2
+    return torch.cat([logs.flatten(1), centred(bulk.misfit)], dim=1)
 
-    def __init__(self, n_estimates: int, n_types: int, hidden: Sequence[int], dropout: float) -> None:
+
+def logs_and_expression(bulk: BulkInput) -> Tensor:
+    """[B, E·K + 1 + G]: the expression as well, between 0 and 1."""
+    return torch.cat([logs_of_estimates(bulk), bulk.expression / MOST_EXPRESSION], dim=1)
+
+
+class BulkNetwork(nn.Module):
+    """Logits of cell fractions: the weighted likelihoods, and what training found to add to them; at first nothing.
+
+    What is added depends on what `read` makes of a sample, of that width.
+    """
+
+    def __init__(
+        self, n_estimates: int, n_types: int, read: Read, width: int, hidden: Sequence[int], dropout: float
+    ) -> None:
         super().__init__()
+        self.read = read
         self.anchor = WeightedLikelihoods(n_estimates)
-        self.residual = _layers([n_estimates * n_types + 1, *hidden, n_types], partial(_dropped, dropout))
+        self.residual = _layers([width, *hidden, n_types], partial(_dropped, dropout))
         _xavier(self.residual)
         nn.init.zeros_(self.residual[-1].get_parameter("weight"))
 
     def forward(self, bulk: BulkInput) -> Tensor:
         """[B, K]."""
-        logs = (torch.log(bulk.estimates + SMOOTHING / bulk.estimates.shape[-1]) + 3) / 2  # about ±1
-        added: Tensor = self.residual(torch.cat([logs.flatten(1), centred(bulk.misfit)], dim=1))
-        logits: Tensor = self.anchor(bulk) + added
+        logits: Tensor = self.anchor(bulk) + self.residual(self.read(bulk))
         return logits
 
 

@@ -14,9 +14,9 @@ from evenkeel_recipes.kit.refusal import Refused
 
 NAME = "options.json"
 OF_TRAINING = (  # which a run that goes on has to have from its beginning
-    *("latent_dim", "hidden_dim", "n_hidden", "logvar_bound", "head", "dropout", "members", "learning_rate"),
-    *("weight_decay", "schedule", "ema", "batch_size", "epoch_len", "preset", "lambda_kl", "lambda_proto"),
-    *("lambda_bulk", "lambda_bulk_recon", "recon", "kl_warmup", "clip_norm", "precision"),
+    *("latent_dim", "hidden_dim", "n_hidden", "logvar_bound", "head", "residual_inputs", "dropout", "members"),
+    *("learning_rate", "weight_decay", "schedule", "ema", "batch_size", "epoch_len", "preset", "lambda_kl"),
+    *("lambda_proto", "lambda_bulk", "lambda_bulk_recon", "recon", "kl_warmup", "clip_norm", "precision"),
 )
 
 

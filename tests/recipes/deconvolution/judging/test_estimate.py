@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from evenkeel_recipes.deconvolution.config import RunConfig
 from evenkeel_recipes.deconvolution.data.mixtures import Mixtures, mix, rescaled
@@ -13,6 +15,7 @@ from evenkeel_recipes.deconvolution.data.reference import Reference, divide, thr
 from evenkeel_recipes.deconvolution.data.simulator import draw_cells, make_world
 from evenkeel_recipes.deconvolution.judging.estimate import BLENDS, Estimated, Estimator, estimate, settle
 from evenkeel_recipes.deconvolution.judging.evaluate import coverage
+from evenkeel_recipes.deconvolution.networks.model import BulkInput, Deconvolution
 from evenkeel_recipes.deconvolution.science import healthy
 from evenkeel_recipes.deconvolution.training.samples import Prepared, known_signature, simulate
 from evenkeel_recipes.deconvolution.training.train import build
@@ -38,7 +41,7 @@ def settled(cells: tuple[Reference, Reference]) -> tuple[Estimator, Prepared]:
     prepared = simulate(parts, CONFIG, science)
     signature = known_signature(parts.train, science)
     model = build(parts.train, signature, CONFIG, science).eval()
-    return settle(model, science.emitted, signature, prepared.val), prepared
+    return settle(model, science.emitted, signature, prepared.val, CONFIG.members), prepared
 
 
 def whole(estimator: Estimator, mixtures: Mixtures) -> Estimated:
@@ -49,7 +52,36 @@ def test_validation_has_samples_fitted_alone_and_together(settled: tuple[Estimat
     estimator, prepared = settled
     assert set(prepared.val.fitted.together) == {1, 20}
     assert set(prepared.test.fitted.together) == {20}
-    assert estimator.blend in BLENDS
+    assert estimator.weights[1:].sum() in BLENDS
+    assert estimator.weights.sum() == pytest.approx(1)
+
+
+def test_the_kind_of_network_that_validates_better_has_a_say(settled: tuple[Estimator, Prepared]) -> None:
+    """Of two kinds, one of which says that all is of the first type, and then the other."""
+    estimator, prepared = settled
+    mute = replace(prepared.val, fractions=np.full_like(prepared.val.fractions, 1 / 7))
+    for right in (0, 1):
+        model = build_two_kinds(right)
+        found = settle(model, estimator.emitted, estimator.signature, mute, 2)
+        assert found.weights.tolist() == ([0.5, 0.25, 0.25, 0, 0] if right == 0 else [0.5, 0, 0, 0.25, 0.25])
+
+
+def build_two_kinds(right: int) -> Deconvolution:
+    """The first answers 1 for one type; of the two kinds behind it, one says that all types are alike."""
+    alike, wrong = torch.zeros(7), torch.tensor([9.0, 0, 0, 0, 0, 0, 0])
+    kinds = [alike, alike, wrong, wrong] if right == 0 else [wrong, wrong, alike, alike]
+    return Deconvolution(nn.Identity(), nn.Identity(), [Always(logits) for logits in (wrong, *kinds)], torch.ones(7))
+
+
+class Always(nn.Module):
+    """The same logits for each sample."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, bulk: BulkInput) -> torch.Tensor:
+        return self.logits.expand(len(bulk.misfit), -1)
 
 
 def test_a_study_is_estimated_in_any_order(

@@ -24,4 +24,4 @@ def test_a_run_goes_on_as_it_began(tmp_path: Path) -> None:
 
 def test_all_names_are_options() -> None:
     assert set(OF_TRAINING) <= {field.name for field in fields(RunConfig)}
-    assert len(OF_TRAINING) == 22
+    assert len(OF_TRAINING) == 23
