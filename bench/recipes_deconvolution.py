@@ -37,7 +37,7 @@ from evenkeel_recipes.deconvolution.judging.evaluate import baselines, coverage,
 from evenkeel_recipes.deconvolution.judging.keep import read_kept
 from evenkeel_recipes.deconvolution.likelihoods.intervals import calibrate, strange
 from evenkeel_recipes.deconvolution.likelihoods.likelihood import joined
-from evenkeel_recipes.deconvolution.likelihoods.study import fit_study
+from evenkeel_recipes.deconvolution.likelihoods.study import fit_and_doubt
 from evenkeel_recipes.deconvolution.networks.streams import Cells, Pairs, training_loader
 from evenkeel_recipes.deconvolution.science import healthy
 from evenkeel_recipes.deconvolution.training.samples import to_train_on
@@ -269,14 +269,14 @@ def marks(data: Path | None, seed: int, deviation: float) -> Iterator[tuple[floa
             rescaled(mix(halved(lacking(parts.validation, kind), place), 41, n_cells, 1.0, place), sd, place)
             for place, sd in enumerate(np.repeat((0.0, 0.4, 0.8), 4))
         ]
-        fitted = joined([fit_study(composition(study.counts), signature) for study in usual])
+        fitted = joined([fit_and_doubt(composition(study.counts), signature) for study in usual])
         truth = np.concatenate([study.fractions for study in usual])
         calibration = calibrate(fitted.estimates[:, 1], truth, fitted, LEVELS)
         deployed = signature_of(lacking(known, kind))
         whole = rescaled(mix(mixed, 1000, n_cells, 1.0, seed + 2), deviation, seed)
         without = rescaled(mix(lacking(mixed, kind), SAMPLES, n_cells, 1.0, seed + 1), deviation, seed)
-        much = strange(fit_study(composition(whole.counts), deployed), calibration)[whole.fractions[:, kind] >= 0.3]
-        none = strange(fit_study(composition(without.counts), deployed), calibration)
+        much = strange(fit_and_doubt(composition(whole.counts), deployed), calibration)[whole.fractions[:, kind] >= 0.3]
+        none = strange(fit_and_doubt(composition(without.counts), deployed), calibration)
         yield float(much.mean()), float(none.mean())
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from evenkeel_recipes.deconvolution.data.mixtures import Signature, adapted, composition, network_input
 from evenkeel_recipes.deconvolution.likelihoods.intervals import Calibration, calibrate, interval, strange
 from evenkeel_recipes.deconvolution.likelihoods.likelihood import Fitted
-from evenkeel_recipes.deconvolution.likelihoods.study import fit_study
+from evenkeel_recipes.deconvolution.likelihoods.study import fit_and_doubt
 from evenkeel_recipes.deconvolution.networks.model import BulkInput, Deconvolution
 from evenkeel_recipes.deconvolution.training.samples import Split
 
@@ -110,7 +110,7 @@ def estimate(estimator: Estimator, counts: Array, genes: NDArray[np.int64]) -> E
     bulk = composition(counts)
     whole = np.zeros((len(bulk), estimator.signature.composition.shape[1]))
     whole[:, genes] = bulk
-    return of_fitted(estimator, fit_study(bulk, shared), network_input(whole))
+    return of_fitted(estimator, fit_and_doubt(bulk, shared), network_input(whole))
 
 
 def of_fitted(estimator: Estimator, fitted: Fitted, view: NDArray[np.float32]) -> Estimated:

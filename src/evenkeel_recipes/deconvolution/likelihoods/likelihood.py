@@ -65,7 +65,7 @@ class Fitted:
         together: [samples] int64, with how many samples that was done; 1: not at all.
         outlying: [samples] float64, the share of genes that show far more than the reference explains.
         deviance: [samples] float64, Σ b·log(b/m) over genes, in nats a count.
-        variance: [samples, types] float64, of the cell fractions, from the residuals of the genes alone.
+        variance: [samples, types] float64, of the cell fractions, from the residuals of the genes.
     """
 
     estimates: Array

@@ -21,7 +21,7 @@ from evenkeel_recipes.deconvolution.data.mixtures import (
 )
 from evenkeel_recipes.deconvolution.data.reference import Parts, Reference, divide, halved, united
 from evenkeel_recipes.deconvolution.likelihoods.likelihood import Fitted, fit_all, joined
-from evenkeel_recipes.deconvolution.likelihoods.study import fit_study
+from evenkeel_recipes.deconvolution.likelihoods.study import fit_and_doubt, fit_study
 from evenkeel_recipes.deconvolution.networks.streams import Samples
 from evenkeel_recipes.deconvolution.science import Science
 from evenkeel_recipes.kit.refusal import Refused
@@ -41,7 +41,7 @@ class Design:
 
 ALONE, TOGETHER, ONE_TISSUE = Design(mix, fit_all), Design(mix, fit_study), Design(mix_alike, fit_study)
 TRAINED_ON = ((100, ALONE), (50, TOGETHER), (20, ONE_TISSUE), (150, TOGETHER), (500, TOGETHER))  # a redraw each in turn
-CHOSEN_BY = (ALONE, TOGETHER, ALONE, ONE_TISSUE)  # a block each in turn
+CHOSEN_BY = (ALONE, Design(mix, fit_and_doubt), ALONE, Design(mix_alike, fit_and_doubt))  # a block each in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def to_judge_by(
     parts: Parts, signature: Signature, config: DataConfig, science: Science, n_samples: int, seed: int
 ) -> Split:
     """One study of cells that neither training nor choosing sees, measured by the reference's own technology."""
-    return _split(mix(parts.test, n_samples, config.n_cells, config.alpha, seed), signature, science, fit_study)
+    return _split(mix(parts.test, n_samples, config.n_cells, config.alpha, seed), signature, science, fit_and_doubt)
 
 
 def to_train_on(cells: Reference, config: DataConfig, science: Science) -> Split:

@@ -20,6 +20,7 @@ from evenkeel_recipes.deconvolution.likelihoods.likelihood import fit_all, quasi
 from evenkeel_recipes.deconvolution.likelihoods.study import (
     BELIEF,
     LEAST_SAMPLES,
+    fit_and_doubt,
     fit_study,
     gene_factors,
     variance_in_common,
@@ -110,10 +111,11 @@ def test_what_a_study_cannot_tell_is_in_the_variance(halves: Pair) -> None:
         alike = np.concatenate([mix_like(cells, drawn.take(slice(1)), place).counts for place in range(12)])
         truth = np.tile(drawn.fractions[:1], (12, 1))
         study = rescaled(Mixtures(alike, truth, truth), 0.6, seed)
-        fitted, doubted = fit_study(composition(study.counts), signature), in_common(study, signature)
+        fitted, doubted = fit_and_doubt(composition(study.counts), signature), in_common(study, signature)
         errors.append(((fitted.estimates[:, -1] - truth) ** 2).mean())
         shared.append(doubted.mean())
         own.append((fitted.variance - doubted).mean())
+        assert (fit_study(composition(study.counts), signature).estimates == fitted.estimates).all()
     assert np.mean(errors) < np.mean(shared) < 4 * np.mean(errors)
     assert 0 < np.mean(own) < 0.2 * np.mean(errors)
 
