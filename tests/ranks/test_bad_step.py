@@ -48,7 +48,7 @@ PLANTED = [
 # Their kinds are among the others: four ranks of shards, another collective of the same model, other batches.
 LONG = {PLANTED[2], PLANTED[3], PLANTED[6], PLANTED[7]}
 OF_TWO = [planted for planted in PLANTED if planted.size == 2]
-OTHERS = {"leaver", "ddp_join", "rank0_extra", "ending"}  # see test_leaving and test_uneven
+OTHERS = {"leaver", "guarded", "ddp_join", "rank0_extra", "ending"}  # see test_leaving and test_uneven
 
 
 def test_every_script_has_its_truth() -> None:

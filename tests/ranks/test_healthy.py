@@ -24,7 +24,7 @@ NUM_STEPS = {
     "rank0_extra": (16, 8),
 }
 # A smaller fsdp2, one that never ends well, a helper; and one that the tests below compare.
-LEFT_OUT = {"fsdp2_other_shard", "leaver", "ending", "ddp_nan_one_rank"}
+LEFT_OUT = {"fsdp2_other_shard", "guarded", "leaver", "ending", "ddp_nan_one_rank"}
 
 
 def test_every_style_is_compared() -> None:

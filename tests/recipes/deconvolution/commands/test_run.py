@@ -227,7 +227,7 @@ def test_every_option_changes_the_configuration() -> None:
     other: dict[object, str | None] = {int: "77", float: "0.125", float | None: "0.125", bool: None}
     hints = get_type_hints(RunConfig)
     options = [field.name for field in fields(RunConfig)]
-    assert len(options) == 52
+    assert len(options) == 53
     for name in options:
         value = getattr(RunConfig(), name)
         choices = next(field.metadata["choices"] for field in fields(RunConfig) if field.name == name)
