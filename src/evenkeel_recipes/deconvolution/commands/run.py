@@ -63,7 +63,7 @@ def run(asked: RunConfig) -> int:
     prepared = replace(prepared, train=prepared.train.without_view())
     gc.collect()  # a trainer and its module hold one another, and the samples
     model, whole = on_all_cells(reference, trained.epochs, config, science)
-    gc.collect()
+    gc.collect()  # the same again
     if own_rank():
         return DONE  # one process judges and writes
     estimator = settle(trained.model, science.emitted, signature, prepared.val, config.members)
