@@ -98,6 +98,7 @@ bench: setup $(RIVALS)  ## score evenkeel on the planted cases, measure what it 
 	$(BIN)/python bench/biases.py || status=1; \
 	$(BIN)/python bench/metric_ranks.py || status=1; \
 	OMP_NUM_THREADS=1 $(BIN)/python bench/recipes_deconvolution.py || status=1; \
+	OMP_NUM_THREADS=1 $(BIN)/python bench/recipes_worlds.py || status=1; \
 	OMP_NUM_THREADS=1 $(BIN)/python bench/recipes_peers.py --seeds 1 || status=1; \
 	OMP_NUM_THREADS=1 $(BIN)/python bench/recipes_virtual_cell.py speed || status=1; \
 	exit $$status

@@ -170,6 +170,8 @@ def studies(cells: Reference, n_cells: int, seed: int) -> Iterator[Study]:
     other = rescaled(drawn, OTHER, seed)
     alike = about(cells, rng.dirichlet(np.ones(n_types)), 5 * n_cells, rng)
     singly = np.exp(rng.normal(0, OTHER, drawn.counts.shape))
+    chance = np.random.default_rng(seed + 8)
+    far_out = np.exp(4.0 * (chance.random(drawn.counts.shape) < 0.01) + 8.0 * (every == chance.integers(n_genes)))
     strangers = rng.dirichlet(np.full(n_genes, 0.3)) * drawn.counts.sum(1, keepdims=True)
     shallow = np.stack([rng.multinomial(10_000, row) for row in composition(other.counts)])
     yield Study("as the reference", drawn, every)
@@ -178,6 +180,7 @@ def studies(cells: Reference, n_cells: int, seed: int) -> Iterator[Study]:
     yield Study(f"the same, {FEW} samples much alike", rescaled(alike, OTHER, seed), every)
     yield Study("other technology, 10,000 counts", replace(other, counts=shallow.astype(np.float64)), every)
     yield Study("each sample by a technology of its own", replace(drawn, counts=drawn.counts * singly), every)
+    yield Study("other technology, genes far out", replace(other, counts=other.counts * far_out), every)
     yield Study("30 % of the genes missing", drawn, np.sort(rng.permutation(n_genes)[: int(0.7 * n_genes)]))
     yield Study("a fifth of foreign RNA", replace(drawn, counts=0.8 * drawn.counts + 0.2 * strangers), every)
 

@@ -23,9 +23,9 @@ from evenkeel_recipes.deconvolution.networks.model import (
     BulkInput,
     BulkNetwork,
     FreeNetwork,
+    LastLikelihood,
     Read,
     SignatureTable,
-    WeightedLikelihoods,
     logs_and_expression,
     logs_of_estimates,
 )
@@ -160,7 +160,7 @@ def composition_of_view(view: Tensor) -> Tensor:
 
 
 def anchored(n_genes: int, n_types: int, config: RunConfig) -> list[nn.Module]:
-    """The weighted likelihoods, and networks that start from them: `members` of each kind, one kind after the other."""
+    """The last likelihood, and networks that start from all: `members` of each kind, one kind after the other."""
     n_estimates, kinds = len(BELIEFS), RESIDUAL_INPUTS[config.residual_inputs]
     sample = BulkInput(torch.ones(1, n_estimates, n_types), torch.zeros(1), torch.zeros(1, n_genes))
     members = [
@@ -168,11 +168,11 @@ def anchored(n_genes: int, n_types: int, config: RunConfig) -> list[nn.Module]:
         for read in kinds
         for _ in range(config.members)
     ]
-    return [WeightedLikelihoods(n_estimates), *members]
+    return [LastLikelihood(), *members]
 
 
 def free(n_genes: int, n_types: int, config: RunConfig) -> list[nn.Module]:
-    """Networks that nothing anchors; one more stands in the place of the likelihoods, so that none has a say."""
+    """Networks that nothing anchors; one more stands in the place of the likelihood, so that none has a say."""
     return [FreeNetwork(n_genes, n_types, config.hidden, config.dropout) for _ in range(1 + config.members)]
 
 

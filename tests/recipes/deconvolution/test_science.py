@@ -88,15 +88,15 @@ def test_a_length_of_an_epoch_that_is_none_is_refused(asked: str) -> None:
 
 
 def test_an_anchored_network_reads_what_it_was_told_to() -> None:
-    """Nothing but that is added: at first each kind answers as the likelihoods do."""
+    """Nothing but that is added: at first each kind answers as the weighted likelihoods do."""
     rng = np.random.default_rng(0)
     estimates = torch.from_numpy(rng.dirichlet(np.ones(3), (5, len(BELIEFS)))).float()
     for kind, reads in (("logq", (False, False)), ("logq+x", (True, True)), ("auto", (False, False, True, True))):
         asked = RunConfig(residual_inputs=kind, members=2)
-        anchor, *networks = (each.eval() for each in healthy(asked).networks(40, 3, asked))
+        _, *networks = (each.eval() for each in healthy(asked).networks(40, 3, asked))
         assert len(networks) == len(reads)
         plain, other = (BulkInput(estimates, torch.zeros(5), torch.rand(5, 40)) for _ in range(2))
         for network, expression in zip(networks, reads, strict=True):
-            torch.testing.assert_close(network(plain), anchor(plain))
+            torch.testing.assert_close(network(plain), networks[0].anchor(plain))
             torch.nn.init.ones_(network.residual[-1].weight)
             assert torch.equal(network(plain), network(other)) is not expression

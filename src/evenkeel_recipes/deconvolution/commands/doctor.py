@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -16,7 +17,7 @@ from evenkeel_recipes.deconvolution.faults import FAULTS
 from evenkeel_recipes.deconvolution.judging.keep import Kept, read_kept
 from evenkeel_recipes.deconvolution.science import healthy
 from evenkeel_recipes.deconvolution.training.options import dropped, read_options
-from evenkeel_recipes.kit.checklist import Check, Grade, checked, later, refusals_too, shortened, told
+from evenkeel_recipes.kit.checklist import Check, Grade, checked, later, noted, refusals_too, shortened, told
 from evenkeel_recipes.kit.faults import planted
 from evenkeel_recipes.kit.files import read_array, read_json
 from evenkeel_recipes.kit.refusal import DONE, REFUSED
@@ -88,12 +89,23 @@ def after(run: Path, data: Path) -> Iterator[Check]:
     spread = float(read_array(run / "props_test_pred.npy").std(0).max())
     same = f"estimates of different samples differ by {spread:.2g}: the networks say the same of every sample"
     yield checked("estimates vary", same if spread < VARIES else "")
-    metrics = read_json(run / "metrics.json")
-    name = metrics["headline"]
+    yield _beside_baselines(read_json(run / "metrics.json"))
+
+
+def _beside_baselines(metrics: Mapping[str, Any]) -> Check:
+    """Losing on one set of cells alone can be right: what is odd about few cells is in all their samples."""
+    what, name = "better than every baseline", metrics["headline"]
     own = metrics["model"][name]
     other, best = min(((key, scores[name]) for key, scores in metrics["baselines"].items()), key=lambda pair: pair[1])
-    worse = f"{name} is {own:.4g}, that of {other} {best:.4g}: nothing was learned that it does not know"
-    yield checked("better than every baseline", worse if not own < best else "")
+    if own < best:
+        return checked(what, "")
+    worse = f"{name} is {own:.4g}, that of {other} {best:.4g}"
+    elsewhere = dict(metrics["population"].get("mae_of_validation", {}))
+    model = elsewhere.pop("model", np.inf)
+    if model < min(elsewhere.values(), default=-np.inf):
+        best = min(elsewhere.values())
+        return noted(what, f"{worse}, but on samples of other cells {model:.4g} beside {best:.4g} of the best")
+    return checked(what, f"{worse}: nothing was learned that it does not know")
 
 
 def _unused(content: Mapping[str, float], kept: Kept) -> str:

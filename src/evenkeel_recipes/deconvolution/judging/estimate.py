@@ -18,7 +18,7 @@ from evenkeel_recipes.deconvolution.networks.model import BulkInput, Deconvoluti
 from evenkeel_recipes.deconvolution.training.samples import Split
 
 Array = NDArray[np.float64]
-BLENDS = (0.0, 0.25, 0.5)  # the likelihoods hold on foreign samples; networks know their training alone
+BLENDS = (0.0, 0.25, 0.5)  # a likelihood holds on foreign samples; networks know their training alone
 LEVELS = 3  # as many as there are technologies among the validation samples
 
 
@@ -30,7 +30,7 @@ class Estimator:
         model: the networks.
         emitted: what becomes of their logits.
         signature: of the reference, over all of its genes.
-        weights: [networks] float64, of each in the answer, sum to 1; the first is of the weighted likelihoods.
+        weights: [networks] float64, of each in the answer, sum to 1; the first is of the last likelihood.
         calibration: of the intervals, and of what is usual.
     """
 
@@ -71,7 +71,7 @@ def settle(
 ) -> Estimator:
     """Choose the weights and calibrate the intervals on validation samples.
 
-    Behind the weighted likelihoods stand networks of one kind or more, `members` of each: one kind has a say.
+    Behind the last likelihood stand networks of one kind or more, `members` of each: one kind has a say.
     """
     each = _by_network(model, emitted, val.fitted, val.view)
     weights = min(

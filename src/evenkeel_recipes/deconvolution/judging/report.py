@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,10 @@ BARS = 20
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A run's estimates of samples whose truth is known, and what they are worth."""
+    """A run's estimates of samples whose truth is known, and what they are worth.
+
+    `elsewhere` has mean absolute errors on validation samples, of the "model" and of each baseline.
+    """
 
     outcome: Outcome
     estimated: Estimated
@@ -33,6 +36,7 @@ class Judged:
     samples: NDArray[np.str_]
     types: Sequence[TypeScores]
     compared: Sequence[Compared]
+    elsewhere: Mapping[str, float]
 
     @property
     def beats_all(self) -> bool:
@@ -47,7 +51,8 @@ class Judged:
         how = f"{best.better} of {best.samples} samples better, mean gain {best.gain:.2g}, Wilcoxon p {p_value}"
         if self.beats_all:
             return f"better than every baseline; the closest is {best.baseline}: {how}"
-        return f"NOT better than {best.baseline}: {how}"
+        own, other = self.elsewhere["model"], self.elsewhere[best.baseline]
+        return f"NOT better than {best.baseline}: {how}; on the validation samples {own:.4f} beside {other:.4f}"
 
 
 def write_proportions(path: Path, estimated: Estimated, samples: NDArray[np.str_], types: Sequence[str]) -> None:

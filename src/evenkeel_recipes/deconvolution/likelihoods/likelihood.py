@@ -124,11 +124,17 @@ def quasi_likelihood(bulk: Array, signature: Signature, belief: Belief) -> Array
     solved by 30 sweeps over its coordinates. Stopping there leaves ill-determined types near one another, which costs
     less than what a search to the end gains.
     """
+    shares = explained(bulk, signature, belief)
+    return np.asarray(shares / shares.sum(1, keepdims=True))
+
+
+def explained(bulk: Array, signature: Signature, belief: Belief) -> Array:
+    """The same before rows sum to 1: less where a gene that is far out has taken a part of the sample."""
     n_types = len(signature.composition)
     shares = np.full((len(bulk), n_types), 1 / n_types)
     for _ in range(REWEIGHTINGS):
         shares = reweighted(bulk, signature, belief, shares)
-    return np.asarray(shares / shares.sum(1, keepdims=True))
+    return shares
 
 
 def reweighted(bulk: Array, signature: Signature, belief: Belief, shares: Array) -> Array:

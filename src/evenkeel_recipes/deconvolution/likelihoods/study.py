@@ -17,9 +17,11 @@ from evenkeel_recipes.deconvolution.likelihoods.likelihood import (
     DEPTH,
     LEAST_DISPERSION,
     MEDIAN_OF_CHI2,
+    TINY,
     Belief,
     Fitted,
     damp,
+    explained,
     fit_all,
     overdispersion,
     pieces,
@@ -31,6 +33,7 @@ Array = NDArray[np.float64]
 LEAST_SAMPLES = 5  # of which a factor is estimated
 MOST_SAMPLES = 500  # that is done with
 ROUNDS = 15
+OUTLYING = 3.0  # deviations, from which on a sample counts in proportion for the factor of a gene, no longer in square
 BELIEF = Belief(0.03, 0.0)
 FOREIGN = 4.0  # variance of the mean residual, in units of what the signature's own noise explains: cells are others
 
@@ -83,7 +86,8 @@ def gene_factors(bulk: Array, signature: Signature) -> Factors:
     """The factors of samples that were measured in one way.
 
     Alternates between the factors and the shares of mRNA. A factor is drawn towards 1 by as much as noise, within the
-    samples and of the signature, accounts for the mean residuals: where noise explains all of them it is 1.
+    samples and of the signature, accounts for the mean residuals: where noise explains all of them it is 1. What one
+    sample has of its own, such as a gene that drowns all others, moves neither the factors nor its neighbours' shares.
 
     Args:
         bulk: [samples, genes] float64, rows sum to 1; at least two.
@@ -93,11 +97,10 @@ def gene_factors(bulk: Array, signature: Signature) -> Factors:
     """
     factors = Factors(np.ones(bulk.shape[1]), np.zeros(bulk.shape[1]))
     some = _some(bulk)
-    shares = quasi_likelihood(some, signature, BELIEF)
+    shares = explained(some, signature, BELIEF)
     for _ in range(ROUNDS):
         factors = _factors(some, shares, signature, factors.values)
         shares = reweighted(some, adapted(signature, factors.values), BELIEF, shares)
-        shares /= shares.sum(1, keepdims=True)
     return factors
 
 
@@ -164,9 +167,10 @@ def _factors(bulk: Array, shares: Array, signature: Signature, factors: Array) -
     """Posterior means of the factors, whose variance τ² is that of the residuals beyond their noise."""
     seen_as = adapted(signature, factors)
     expected = shares @ seen_as.composition
-    total = expected.sum(0)
-    ratio = bulk.sum(0) / total
-    within = ((bulk - ratio * expected) ** 2).sum(0) / total**2 * len(bulk) / (len(bulk) - 1)
+    weights = _trust(bulk, expected)
+    total = (weights * expected).sum(0)
+    ratio = (weights * bulk).sum(0) / total
+    within = ((weights * (bulk - ratio * expected)) ** 2).sum(0) / total**2 * len(bulk) / (len(bulk) - 1)
     own = (shares.mean(0) ** 2) @ seen_as.variance / expected.mean(0) ** 2
     noise = within + FOREIGN * own + 1 / (DEPTH * total)  # the last: a gene that no sample shows has no spread
     raw = factors * ratio
@@ -174,3 +178,10 @@ def _factors(bulk: Array, shares: Array, signature: Signature, factors: Array) -
     logs = np.log(raw[raw > 0])
     prior = max(float(np.median(logs**2 - MEDIAN_OF_CHI2 * noise[raw > 0])) / MEDIAN_OF_CHI2, 1e-6)
     return Factors((prior * raw + noise) / (prior + noise), prior + FOREIGN * own)
+
+
+def _trust(bulk: Array, expected: Array) -> Array:
+    """Huber's weights [samples, genes] of the samples, for each gene beside its deviations in most of them."""
+    residuals = np.abs(bulk - expected) / np.sqrt(expected / DEPTH + BELIEF.dispersion * expected * expected)
+    bound = OUTLYING * np.median(residuals, axis=0) / np.sqrt(MEDIAN_OF_CHI2) + TINY
+    return np.asarray(bound / np.maximum(residuals, bound))

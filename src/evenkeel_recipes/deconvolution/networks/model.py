@@ -15,6 +15,7 @@ from evenkeel import ops
 FLOOR = 1e-4  # share of the background in each row of the signature: its logarithm has a slope everywhere
 MOST_EXPRESSION = 9.2104  # log1p of counts per ten thousand where one gene has them all
 SMOOTHING = 1e-2  # of an estimate, shared by all types, before its logarithm
+FAINT = 1e-4  # the same, where nothing is learned from the logarithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,14 @@ class SignatureTable(nn.Module):
     def forward(self) -> Tensor:
         """[K, G], rows sum to 1."""
         return (1 - FLOOR) * ops.softmax(self.logits) + FLOOR * self.background
+
+
+class LastLikelihood(nn.Module):
+    """Logits of cell fractions: the estimate of the last likelihood, smoothed by 0.0001/K; nothing is trained."""
+
+    def forward(self, bulk: BulkInput) -> Tensor:
+        """[B, K]."""
+        return torch.log(bulk.estimates[:, -1] + FAINT / bulk.estimates.shape[-1])
 
 
 class WeightedLikelihoods(nn.Module):
@@ -166,7 +175,7 @@ class Deconvolution(nn.Module):
     Args:
         autoencoder: of cells.
         signature: what the types look like.
-        networks: of bulk samples; the first one is the weighted likelihoods, or stands in their place.
+        networks: of bulk samples; the first one is the last likelihood, or stands in its place.
         content: [K], what a cell of each type holds of mRNA, relative.
     """
 

@@ -148,15 +148,21 @@ def technologies(config: DataConfig) -> tuple[float, float, float]:
     return (0.0, config.technology / 2, config.technology)
 
 
+def of_own_technology(config: DataConfig) -> int:
+    """How many of the validation samples, which come first, the reference's own technology has measured."""
+    return config.n_val // 3
+
+
 def _by_technologies(reference: Reference, config: DataConfig) -> Iterator[tuple[Design, Mixtures]]:
     """A third of the samples each, in studies of half of the cells that there are.
 
     An estimate of a study is wrong in one direction because of which cells it got, and a new sample will have others.
     """
+    n_each = of_own_technology(config)
     for place, deviation in enumerate(technologies(config)):
         for block in range(BLOCKS):
             seed = config.seed + 123 + BLOCKS * place + block
-            n_samples = config.n_val // 3 * (block + 1) // BLOCKS - config.n_val // 3 * block // BLOCKS
+            n_samples = n_each * (block + 1) // BLOCKS - n_each * block // BLOCKS
             design = CHOSEN_BY[block % len(CHOSEN_BY)]
             drawn = design.draw(halved(reference, seed), n_samples, config.n_cells, config.alpha, seed)
             yield design, rescaled(drawn, deviation, seed)

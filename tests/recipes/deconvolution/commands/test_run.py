@@ -154,7 +154,7 @@ def test_a_run_with_other_parts_is_kept_examined_and_read_again(
     assert not [line for line in failed if "better than every baseline" not in line]
 
 
-def test_before_training_the_network_is_a_weighted_mean_of_the_likelihoods() -> None:
+def test_before_training_a_network_is_a_weighted_mean_of_the_likelihoods_and_the_first_is_the_last_of_them() -> None:
     reference = draw_cells(make_world(0, n_genes=300), 200, 0)
     model = build(reference, signature_of(reference), replace(SMALL, dropout=0.0), healthy())
     estimates = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(8), (5, len(BELIEFS)))).float()
@@ -163,8 +163,10 @@ def test_before_training_the_network_is_a_weighted_mean_of_the_likelihoods() -> 
     expected = (weights[:, None] * estimates).sum(1) + 0.01 / 8
     expected = expected / expected.sum(1, keepdim=True)
     assert len(logits) == 1 + SMALL.members
-    for each in logits.softmax(-1):
+    first, *others = logits.softmax(-1)
+    for each in others:
         assert torch.allclose(each, expected, atol=1e-6)
+    assert torch.allclose(first, (estimates[:, -1] + 1e-4 / 8) / (1 + 1e-4), atol=1e-6)
 
 
 def test_predictions_of_the_kept_model_match_the_types_and_lose_little_without_some_genes(

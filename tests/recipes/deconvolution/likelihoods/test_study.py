@@ -53,6 +53,40 @@ def test_factors_are_found_together_with_the_proportions(halves: Pair) -> None:
     assert (together.together == 60).all()
 
 
+def test_a_gene_that_drowns_one_sample_is_no_factor_and_leaves_its_neighbours_alone(halves: Pair) -> None:
+    """Nine tenths of the first sample are one gene; the others are as they were."""
+    signature, cells = halves
+    clean = rescaled(mix(cells, 30, 500, 1.0, 0), 0.6, 0)
+    drowned = clean.counts.copy()
+    gene = int(np.argsort(signature.background)[len(signature.background) // 2])
+    drowned[0, gene] = 9 * drowned[0].sum()
+    before, after = (composition(counts) for counts in (clean.counts, drowned))
+    assert after[0, gene] > 0.89
+    factors = [gene_factors(bulk, signature).values for bulk in (before, after)]
+    assert np.abs(np.log(factors[1] / factors[0])).max() < 0.1
+    estimates = [fit_study(bulk, signature).estimates for bulk in (before, after)]
+    assert np.abs(estimates[1] - estimates[0])[1:].max() < 0.01
+    assert np.abs(estimates[1][0, 1] - clean.fractions[0]).mean() < 0.03
+
+
+@pytest.mark.parametrize("study", ["one gene is most of all samples", "each sample has genes of its own"])
+def test_genes_that_are_far_out_cost_little(halves: Pair, study: str) -> None:
+    """One gene three thousand times too high; or in each sample one gene in a hundred, fifty times."""
+    signature, cells = halves
+    plain, rng = mix(cells, 60, 500, 1.0, 0), np.random.default_rng(4)
+    usual = rng.normal(0, 0.6, len(signature.background))
+    median = np.arange(len(usual)) == np.argsort(signature.background)[len(usual) // 2]
+    more = {
+        "one gene is most of all samples": 8.0 * median,
+        "each sample has genes of its own": 4.0 * (rng.random(plain.counts.shape) < 0.01),
+    }[study]
+    errors = [
+        error(fit_study(composition(plain.counts * np.exp(factors)), signature).estimates, plain)
+        for factors in (usual, usual + more)
+    ]
+    assert errors[1] < 1.3 * errors[0]
+
+
 def test_without_another_technology_nothing_is_lost(halves: Pair) -> None:
     signature, cells = halves
     same = mix(cells, 60, 500, 1.0, 0)
