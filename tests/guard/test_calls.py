@@ -6,6 +6,7 @@ import functools
 import gc
 import json
 import math
+import weakref
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -309,3 +310,21 @@ def test_it_listens_until_it_is_over(how: str, tmp_path: Path) -> None:
         gc.collect()
     assert torch.autograd.backward is backward
     assert steps_in(tmp_path / "one") == steps_in(tmp_path / "other") == list(range(NUM_BATCHES))
+
+
+@pytest.mark.parametrize("how", ["step", "batches"])
+def test_a_model_that_knows_its_guard_is_freed_with_it(how: str, tmp_path: Path) -> None:
+    """As under Lightning, where the module knows the trainer, and that the callback with the guard."""
+    training = Training(bad=False)
+    guard = evenkeel.Guard(training.model, training.optimizer, out=tmp_path)
+    training.model.guard = guard  # type: ignore[assignment]  # nobody else will
+    if how == "step":
+        training.guarded(guard)
+    else:
+        for batch in guard.batches(training.loader):
+            training.step(batch)
+    guard.finish()
+    left = weakref.ref(training.model)
+    del training, guard
+    gc.collect()
+    assert left() is None

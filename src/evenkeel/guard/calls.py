@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import ExitStack
@@ -39,6 +40,8 @@ class Calls:
         self._core = core
         self._listening = ExitStack()
         self._functions: deque[_Function] = deque()
+        # Not `self.end`, which holds the core, and that the model: one that knows its guard would never be freed.
+        weakref.finalize(self, self._listening.close)
 
     def step(self, function: Callable[[Batch], Result], batch: Batch) -> Result:
         """What `function` returned, of the call whose update was made; of the first call where none was."""

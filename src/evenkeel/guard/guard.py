@@ -93,7 +93,6 @@ class Guard:
         self._core.only = None if optimizers is None else frozenset(id(o) for o in optimizers)
         self._calls = Calls(self._core)
         self._depth = 0
-        weakref.finalize(self, self._calls.end)
         atexit.register(_finish_quietly, weakref.ref(self._core))
 
     def finish(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -30,12 +31,17 @@ class Progress(Callback):
         self._latents: list[Tensor] = []
         self._began = self._told = time.monotonic()
         self._first_epoch = 0
+        self._looking = ExitStack()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at what the autoencoder says of each batch."""
         self._began, self._first_epoch = time.monotonic(), trainer.current_epoch
         model: Any = pl_module.model  # Lightning's type knows no attributes
-        model.autoencoder.register_forward_hook(self._seen)
+        self._looking.callback(model.autoencoder.register_forward_hook(self._seen).remove)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002  Lightning's own
+        """Look no more: a model that is kept would keep the trainer, and that all samples."""
+        self._looking.close()
 
     def _seen(self, module: nn.Module, _: object, encoded: Encoded) -> None:
         if module.training:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
 from evenkeel_recipes.deconvolution.config import HEADS, RECONSTRUCTIONS, RunConfig
 from evenkeel_recipes.deconvolution.data.mixtures import signature_of
+from evenkeel_recipes.deconvolution.data.reference import three_parts
 from evenkeel_recipes.deconvolution.data.simulator import draw_cells, make_world
-from evenkeel_recipes.deconvolution.networks.streams import Batch, Cells, Pairs, training_loader
+from evenkeel_recipes.deconvolution.networks.streams import Batch, Cells, Pairs, Samples, training_loader
 from evenkeel_recipes.deconvolution.science import healthy
-from evenkeel_recipes.deconvolution.training.samples import to_train_on
-from evenkeel_recipes.deconvolution.training.train import Terms, Training, build
+from evenkeel_recipes.deconvolution.training.samples import known_signature, simulate, to_train_on
+from evenkeel_recipes.deconvolution.training.train import Terms, Training, build, train
 
 
 def step(config: RunConfig) -> tuple[Training, Batch]:
@@ -39,3 +44,19 @@ def test_under_bfloat16_the_terms_are_summed_in_single_precision(recon: str, hea
         assert half.bulk_recon.item() == pytest.approx(whole.bulk_recon.item(), rel=1e-4)
     training.total(half).backward()
     assert all(bool(p.grad.isfinite().all()) for p in training.parameters() if p.grad is not None)
+
+
+@pytest.mark.filterwarnings("ignore:::lightning")
+def test_a_model_that_is_kept_keeps_no_samples(tmp_path: Path) -> None:
+    """They are most of the memory, and the next training brings its own."""
+    small = RunConfig(n_train=40, n_val=24, n_test=2, redraws=2, n_cells=50, hidden_dim=8, members=1, max_epochs=1)
+    config = replace(small, out=tmp_path, cpu=True, batch_size=20)
+    science, parts = healthy(config), three_parts(draw_cells(make_world(0, n_genes=300), 400, 0), 0)
+    signature = known_signature(parts.train, science)
+    prepared = simulate(parts, config, science)
+    gc.collect()
+    before = sum(type(thing) is Samples for thing in gc.get_objects())
+    trained = train(parts.train, signature, prepared, parts.validation, config, science)
+    gc.collect()
+    assert sum(type(thing) is Samples for thing in gc.get_objects()) == before
+    assert trained.epochs == 1
