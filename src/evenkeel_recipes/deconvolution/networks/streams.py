@@ -86,7 +86,11 @@ class Cells:
 
     def __init__(self, reference: Reference) -> None:
         totals = np.asarray(reference.counts.sum(1)).ravel()
-        self._scaled = sparse.csr_matrix(sparse.diags(TARGET_SUM / totals) @ reference.counts, dtype=np.float32)
+        pieces = [
+            sparse.csr_matrix(sparse.diags(TARGET_SUM / totals[rows]) @ reference.counts[rows], dtype=np.float32)
+            for rows in _in_pieces(len(totals))
+        ]
+        self._scaled = sparse.vstack(pieces, format="csr")
         self._labels = torch.from_numpy(reference.labels)
 
     def __len__(self) -> int:
@@ -101,12 +105,22 @@ class Cells:
 
         A gene that does not vary gets the deviation 1: its column is then 0, as it should be.
         """
-        logs = self._scaled.astype(np.float64).log1p()  # in single precision a gene that hardly varies loses all digits
-        mean = np.asarray(logs.mean(0)).ravel()
-        square = np.asarray(logs.multiply(logs).mean(0)).ravel()
+        total, squares = np.zeros((2, self._scaled.shape[1]))
+        for rows in _in_pieces(len(self)):
+            logs = (
+                self._scaled[rows].astype(np.float64).log1p()
+            )  # in single precision a gene that hardly varies is lost
+            total += np.asarray(logs.sum(0)).ravel()
+            squares += np.asarray(logs.multiply(logs).sum(0)).ravel()
+        mean, square = total / len(self), squares / len(self)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))  # rounding may leave -1e-9 where a gene is constant
         deviation[deviation == 0] = 1
         return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
+
+
+def _in_pieces(size: int) -> Iterator[slice]:
+    """Rows in portions, so that what is made of them on the way is small beside them."""
+    return (slice(start, start + ROWS_AT_ONCE) for start in range(0, size, ROWS_AT_ONCE))
 
 
 EpochLength = Callable[[int, int], int]
